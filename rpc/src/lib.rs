@@ -1,1 +1,36 @@
-//! placeholder while the workspace resolves
+//! Kurento's API over the wire: the Kurento Protocol, its classes, sessions and events.
+//!
+//! What enters: WebSocket messages of clients, and events of the media floors through the handlers in [`kurento`]. What
+//! leaves: answers and `onEvent` notifications. What it must never know: how media is moved; the handlers translate and stop.
+//!
+//! A message's way: [`server::websocket`] reads a frame, [`dispatch`] reads the JSON, checks the envelope and picks the
+//! method; `invoke` finds the object in [`sessions`], checks the arguments ([`args`]) against the rows in [`api`], and calls
+//! the function that [`bindings`] holds for that row. An event's way: a handler calls [`server::Server::emit`], which
+//! writes one frame per subscribed name into the queue of each subscriber's connection.
+
+pub mod api;
+pub mod args;
+pub mod bindings;
+mod cache;
+pub mod classes;
+pub mod clock;
+pub mod config;
+mod dispatch;
+mod envelope;
+pub mod error;
+mod events;
+pub mod json;
+pub mod kurento;
+pub mod limits;
+mod media_object;
+pub mod objects;
+mod params;
+pub mod server;
+mod server_manager;
+mod sessions;
+
+pub use bindings::{Answer, Bindings, Call, Made, Make, Pending};
+pub use error::Error;
+pub use objects::Object;
+pub use server::{Server, ServerOptions};
+pub use sessions::ConnectionId;

@@ -42,11 +42,13 @@ pub struct Param {
     /// May be left out. A parameter with a default is always optional.
     pub optional: bool,
     pub default: Option<Json>,
+    /// Fixed at construction, as some of Kurento's descriptors say of a constructor's parameters.
+    pub is_final: bool,
     pub era: Era,
 }
 
 pub fn param(name: &'static str, ty: &'static str, doc: &'static str) -> Param {
-    Param { name, ty, doc, optional: false, default: None, era: Era::Always }
+    Param { name, ty, doc, optional: false, default: None, is_final: false, era: Era::Always }
 }
 
 impl Param {
@@ -58,6 +60,11 @@ impl Param {
     pub fn default(mut self, value: impl Into<Json>) -> Self {
         self.optional = true;
         self.default = Some(value.into());
+        self
+    }
+
+    pub fn is_final(mut self) -> Self {
+        self.is_final = true;
         self
     }
 
@@ -339,6 +346,8 @@ impl Complex {
 #[derive(Clone, Debug)]
 pub struct Module {
     pub name: &'static str,
+    /// Other names under which clients ask for the module or write its classes.
+    pub aliases: Vec<&'static str>,
     pub doc: &'static str,
     pub imports: Vec<&'static str>,
     pub classes: Vec<Class>,
@@ -348,7 +357,25 @@ pub struct Module {
 
 impl Module {
     pub fn new(name: &'static str, doc: &'static str) -> Self {
-        Module { name, doc, imports: Vec::new(), classes: Vec::new(), complex: Vec::new(), events: Vec::new() }
+        Module {
+            name,
+            doc,
+            aliases: Vec::new(),
+            imports: Vec::new(),
+            classes: Vec::new(),
+            complex: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub fn alias(mut self, name: &'static str) -> Self {
+        self.aliases.push(name);
+        self
+    }
+
+    /// Whether `written`, found before the dot of a class or type, means this module.
+    pub fn is_called(&self, written: &str) -> bool {
+        namespace(self.name) == written || self.aliases.contains(&written)
     }
 
     pub fn imports(mut self, module: &'static str) -> Self {
@@ -386,14 +413,24 @@ pub struct Api {
 
 impl Api {
     pub fn new(modules: Vec<Module>) -> Self {
-        fn index<T>(modules: &[Module], of: fn(&Module) -> &[T], name: fn(&T) -> &'static str) -> HashMap<&'static str, (usize, usize)> {
+        fn index<T>(
+            modules: &[Module],
+            of: fn(&Module) -> &[T],
+            name: fn(&T) -> &'static str,
+        ) -> HashMap<&'static str, (usize, usize)> {
             let rows = modules.iter().enumerate();
-            rows.flat_map(|(m, module)| of(module).iter().enumerate().map(move |(i, row)| (name(row), (m, i)))).collect()
+            rows.flat_map(|(m, module)| of(module).iter().enumerate().map(move |(i, row)| (name(row), (m, i))))
+                .collect()
         }
         let classes = index(&modules, |m| &m.classes, |c| c.name);
         let complex = index(&modules, |m| &m.complex, |c| c.name);
         let events = index(&modules, |m| &m.events, |e| e.name);
         Api { modules, classes, complex, events }
+    }
+
+    /// By its own name (`core`, `chroma` …) or an alias.
+    pub fn module(&self, name: &str) -> Option<&Module> {
+        self.modules.iter().find(|m| m.name == name || m.aliases.contains(&name))
     }
 
     /// By bare name (`WebRtcEndpoint`).
@@ -405,12 +442,30 @@ impl Api {
     pub fn class_on_wire(&self, name: &str) -> Option<&Class> {
         match name.rsplit_once('.') {
             None => self.class(name),
-            Some((namespace, bare)) => self.class(bare).filter(|c| c.namespace() == namespace),
+            Some((written, bare)) => {
+                let &(m, i) = self.classes.get(bare)?;
+                self.modules[m].is_called(written).then(|| &self.modules[m].classes[i])
+            }
         }
     }
 
+    /// By bare name; where two modules have a type of that name (`WindowParam`), that of the later module.
     pub fn complex(&self, name: &str) -> Option<&Complex> {
         self.complex.get(name).map(|&(m, i)| &self.modules[m].complex[i])
+    }
+
+    /// The type that a row of `module` means by a bare or qualified `name`: the module's own first.
+    pub fn complex_for(&self, module: &str, name: &str) -> Option<&Complex> {
+        match name.rsplit_once('.') {
+            None => {
+                let own = self.module(module).and_then(|m| m.complex.iter().find(|c| c.name == name));
+                own.or_else(|| self.complex(name))
+            }
+            Some((written, bare)) => {
+                let mut called = self.modules.iter().filter(|m| m.is_called(written));
+                called.find_map(|m| m.complex.iter().find(|c| c.name == bare))
+            }
+        }
     }
 
     pub fn event(&self, name: &str) -> Option<&Event> {

@@ -1,0 +1,182 @@
+//! The handle to one node.
+
+use super::pipeline::{Inner as PipelineInner, Pipeline, is_public};
+use super::topology::{Change, Connection};
+use crate::node::{DEFAULT, NodeId, Port, PortSpec};
+use crate::notice::ElementId;
+use crate::shard::{Command, NodeReport};
+use crate::{EngineError, MediaKind};
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+
+#[derive(Clone)]
+pub struct Element {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub id: ElementId,
+    pub class: &'static str,
+    pub label: Mutex<String>,
+    pub node: NodeId,
+    pub inputs: Vec<PortSpec>,
+    pub outputs: Vec<PortSpec>,
+    pub pipeline: Arc<PipelineInner>,
+}
+
+/// Which of two elements' ports are meant: all kinds unless one is named, `default` unless a description is given.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub kind: Option<MediaKind>,
+    pub source_description: Option<String>,
+    pub sink_description: Option<String>,
+}
+
+impl Selection {
+    pub fn all() -> Self {
+        Selection::default()
+    }
+
+    pub fn only(kind: MediaKind) -> Self {
+        Selection { kind: Some(kind), ..Selection::default() }
+    }
+
+    fn connections(&self, source: ElementId, sink: ElementId) -> Vec<Connection> {
+        let description = |given: &Option<String>| given.clone().unwrap_or_else(|| DEFAULT.to_owned());
+        let connection = |kind| Connection {
+            source,
+            sink,
+            kind,
+            source_description: description(&self.source_description),
+            sink_description: description(&self.sink_description),
+        };
+        match self.kind {
+            Some(kind) => vec![connection(kind)],
+            None => MediaKind::ALL.into_iter().map(connection).collect(),
+        }
+    }
+}
+
+impl Inner {
+    pub fn output(&self, connection: &Connection) -> Option<(NodeId, Port)> {
+        position(&self.outputs, connection.kind, &connection.source_description).map(|port| (self.node, port))
+    }
+
+    pub fn input(&self, connection: &Connection) -> Option<(NodeId, Port)> {
+        position(&self.inputs, connection.kind, &connection.sink_description).map(|port| (self.node, port))
+    }
+}
+
+fn position(ports: &[PortSpec], kind: MediaKind, description: &str) -> Option<Port> {
+    ports.iter().position(|port| port.kind == kind && port.description == description)
+}
+
+impl Element {
+    pub fn id(&self) -> ElementId {
+        self.inner.id
+    }
+
+    /// The worker on which the node lives, and its name there.
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
+    pub fn class(&self) -> &'static str {
+        self.inner.class
+    }
+
+    pub fn pipeline(&self) -> Pipeline {
+        Pipeline { inner: self.inner.pipeline.clone() }
+    }
+
+    /// The name that drawings show.
+    pub fn set_label(&self, label: impl Into<String>) {
+        *self.inner.label.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = label.into();
+    }
+
+    /// Connects this element's outputs to the inputs of `sink`; what fed those before is disconnected first.
+    ///
+    /// Errors: [`EngineError::NotSamePipeline`], [`EngineError::Released`].
+    pub async fn connect(&self, sink: &Element, selection: &Selection) -> Result<Vec<Change>, EngineError> {
+        if !Arc::ptr_eq(&self.inner.pipeline, &sink.inner.pipeline) {
+            return Err(EngineError::NotSamePipeline);
+        }
+        let pipeline = &self.inner.pipeline;
+        let _lane = pipeline.lane.lock().await;
+        let mut changes = Vec::new();
+        for connection in selection.connections(self.id(), sink.id()) {
+            let steps = {
+                let mut state = pipeline.state();
+                if !state.elements.contains_key(&self.id()) || !state.elements.contains_key(&sink.id()) {
+                    return Err(EngineError::Released);
+                }
+                state.topology.connect(connection)
+            };
+            for step in steps {
+                pipeline.carry_out(&step).await;
+                changes.push(step);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Disconnects. What was not connected is reported as disconnected all the same, as Kurento does.
+    pub async fn disconnect(&self, sink: &Element, selection: &Selection) -> Vec<Change> {
+        let pipeline = &self.inner.pipeline;
+        let _lane = pipeline.lane.lock().await;
+        let mut changes = Vec::new();
+        for connection in selection.connections(self.id(), sink.id()) {
+            let (change, was_connected) = pipeline.state().topology.disconnect(connection);
+            if was_connected {
+                pipeline.carry_out(&change).await;
+            }
+            changes.push(change);
+        }
+        changes
+    }
+
+    /// Takes the element out of the graph and ends its node. A second call does nothing.
+    pub async fn release(&self) -> Vec<Change> {
+        let pipeline = &self.inner.pipeline;
+        let _lane = pipeline.lane.lock().await;
+        let changes = pipeline.state().topology.release(self.id());
+        for change in &changes {
+            pipeline.carry_out(change).await;
+        }
+        if pipeline.state().elements.remove(&self.id()).is_some() {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            let node = self.inner.node;
+            if pipeline.shared.send(node.worker, Command::Remove { node, reply }).await.is_ok() {
+                let _ = answer.await;
+            }
+        }
+        changes.into_iter().filter(|change| is_public(change.connection())).collect()
+    }
+
+    /// What feeds this element, optionally of one kind and sink description only.
+    pub fn sources(&self, kind: Option<MediaKind>, description: Option<&str>) -> Vec<Connection> {
+        let state = self.inner.pipeline.state();
+        let all = state.topology.sources_of(self.id()).filter(|c| is_public(c));
+        let wanted = all.filter(|c| kind.is_none_or(|k| c.kind == k));
+        wanted.filter(|c| description.is_none_or(|d| c.sink_description == d)).cloned().collect()
+    }
+
+    /// What this element feeds, optionally of one kind and source description only.
+    pub fn sinks(&self, kind: Option<MediaKind>, description: Option<&str>) -> Vec<Connection> {
+        let state = self.inner.pipeline.state();
+        let all = state.topology.sinks_of(self.id()).filter(|c| is_public(c));
+        let wanted = all.filter(|c| kind.is_none_or(|k| c.kind == k));
+        wanted.filter(|c| description.is_none_or(|d| c.source_description == d)).cloned().collect()
+    }
+
+    /// Hands a command to the node, which alone knows its type.
+    pub async fn tell<T: Any + Send>(&self, command: T) -> Result<(), EngineError> {
+        let node = self.inner.node;
+        self.inner.pipeline.shared.send(node.worker, Command::Tell { node, command: Box::new(command) }).await
+    }
+
+    /// What flows through the element now; `None` once its node is gone.
+    pub async fn report(&self) -> Option<NodeReport> {
+        self.inner.pipeline.report(self.inner.node).await
+    }
+}

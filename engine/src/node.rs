@@ -1,0 +1,146 @@
+//! The worker half of an element. A node owns its state, sees one input at a time, never blocks, never locks, and writes
+//! what it has to say to an [`Outbox`]. What it writes is handed on after it returns: delivery is a queue, never recursion.
+
+use crate::notice::{ErrorKind, What};
+use crate::{MediaKind, MediaTime, Packet};
+use std::any::Any;
+
+/// Names a node on its worker. The generation makes a name that outlived its node meet nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId {
+    pub worker: u16,
+    pub index: u32,
+    pub generation: u32,
+}
+
+/// Position of a port in its node's list of inputs or outputs.
+pub type Port = usize;
+
+/// The description of ports that applications connect.
+pub const DEFAULT: &str = "default";
+/// The description of the ports between a hub and its `HubPort`s.
+pub const HUB: &str = "hub";
+
+/// A typed mouth of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortSpec {
+    pub kind: MediaKind,
+    /// Kurento's media description.
+    pub description: &'static str,
+}
+
+impl PortSpec {
+    pub const fn new(kind: MediaKind, description: &'static str) -> Self {
+        PortSpec { kind, description }
+    }
+}
+
+/// The three default ports, in the order audio, video, data.
+pub const DEFAULT_PORTS: [PortSpec; 3] = [
+    PortSpec::new(MediaKind::Audio, DEFAULT),
+    PortSpec::new(MediaKind::Video, DEFAULT),
+    PortSpec::new(MediaKind::Data, DEFAULT),
+];
+
+/// What flows west.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// A consumer cannot decode until it gets a key frame.
+    KeyFrame,
+    /// A consumer's path carries this much, in bps.
+    Bitrate(u64),
+}
+
+/// Everything that a node can be woken by.
+pub enum Input {
+    /// From the node that feeds this input.
+    Media { port: Port, packet: Packet },
+    /// From a consumer of this output.
+    Feedback { port: Port, feedback: Feedback },
+    /// From the control side; only the node knows its commands' type.
+    Command(Box<dyn Any + Send>),
+    /// The time asked for by [`Outbox::wake_at`] has come.
+    Deadline,
+    /// The pass is over: everything that arrived together has been handed in. Asked for by [`Outbox::flush`].
+    Flush,
+}
+
+pub trait Node: Any {
+    fn handle(&mut self, input: Input, out: &mut Outbox);
+}
+
+/// Where a node writes.
+pub struct Outbox {
+    now: MediaTime,
+    pub(crate) media: Vec<(Port, Packet)>,
+    pub(crate) feedback: Vec<(Port, Feedback)>,
+    /// Links that feedback written now has already crossed: feedback goes round rings too.
+    pub(crate) feedback_hops: u8,
+    pub(crate) notices: Vec<What>,
+    /// Outer: whether it was said; inner: what was said.
+    pub(crate) wake: Option<Option<MediaTime>>,
+    pub(crate) flush: bool,
+    pub(crate) left: Vec<(MediaKind, MediaTime)>,
+}
+
+impl Outbox {
+    pub(crate) fn new(now: MediaTime) -> Self {
+        Outbox {
+            now,
+            media: Vec::new(),
+            feedback: Vec::new(),
+            feedback_hops: 0,
+            notices: Vec::new(),
+            wake: None,
+            flush: false,
+            left: Vec::new(),
+        }
+    }
+
+    pub(crate) fn at(&mut self, now: MediaTime) {
+        self.now = now;
+    }
+
+    pub fn now(&self) -> MediaTime {
+        self.now
+    }
+
+    /// East, to everyone that is connected to this output.
+    pub fn media(&mut self, port: Port, packet: Packet) {
+        self.media.push((port, packet));
+    }
+
+    /// West, to whoever feeds this input.
+    pub fn feedback(&mut self, port: Port, feedback: Feedback) {
+        self.feedback.push((port, feedback));
+    }
+
+    /// South.
+    pub fn notice(&mut self, what: What) {
+        self.notices.push(what);
+    }
+
+    /// South, with a type of an upper floor inside.
+    pub fn tell<T: Any + Send>(&mut self, what: T) {
+        self.notices.push(What::Other(Box::new(what)));
+    }
+
+    pub fn error(&mut self, description: impl Into<String>) {
+        self.notices.push(What::Error { kind: ErrorKind::Element, description: description.into() });
+    }
+
+    /// Replaces the node's deadline; `None` lets it sleep.
+    pub fn wake_at(&mut self, at: Option<MediaTime>) {
+        self.wake = Some(at);
+    }
+
+    /// Asks for one [`Input::Flush`] when the pass is over.
+    pub fn flush(&mut self) {
+        self.flush = true;
+    }
+
+    /// Says that media which entered the pipeline at `entered` has left it here: an end-to-end latency sample.
+    pub fn left(&mut self, kind: MediaKind, entered: MediaTime) {
+        self.left.push((kind, entered));
+    }
+}

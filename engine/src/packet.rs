@@ -1,0 +1,90 @@
+//! What crosses a link. Cloning a packet costs two reference counts.
+//!
+//! Coded and raw frames will join [`Body`] with the coders; today RTP packets and data messages travel.
+
+use crate::{Caps, MediaKind, MediaTime};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// How many links a packet may cross before the engine takes it for lost in a ring.
+pub const MAX_HOPS: u8 = 32;
+
+/// An RTP packet as its sender numbered it (RFC 3550); the receiver's session renumbers it for its peer.
+#[derive(Debug)]
+pub struct Rtp {
+    pub ssrc: u32,
+    /// Extended sequence number: the roll-over count stands above the lower 16 bits.
+    pub sequence: u64,
+    /// In units of the caps' clock rate.
+    pub timestamp: u32,
+    pub marker: bool,
+    /// Without header, extensions and padding.
+    pub payload: Bytes,
+}
+
+/// A message of a data channel (RFC 8831).
+#[derive(Debug)]
+pub struct Message {
+    pub binary: bool,
+    pub bytes: Bytes,
+}
+
+#[derive(Clone, Debug)]
+pub enum Body {
+    Rtp(Arc<Rtp>),
+    Data(Arc<Message>),
+}
+
+impl Body {
+    /// Bytes of payload.
+    pub fn len(&self) -> usize {
+        match self {
+            Body::Rtp(rtp) => rtp.payload.len(),
+            Body::Data(message) => message.bytes.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Packet {
+    pub caps: Caps,
+    pub body: Body,
+    /// When it entered the pipeline.
+    pub entered: MediaTime,
+    /// A decoder can start here: the first packet of a key frame, or any audio packet.
+    pub key: bool,
+    /// The last packet of its frame.
+    pub frame_end: bool,
+    /// Something before it was lost or left out on purpose.
+    pub discontinuity: bool,
+    pub(crate) hops: u8,
+}
+
+impl Packet {
+    pub fn new(caps: Caps, body: Body, entered: MediaTime) -> Self {
+        let key = caps.kind() != MediaKind::Video;
+        Packet { caps, body, entered, key, frame_end: false, discontinuity: false, hops: 0 }
+    }
+
+    pub fn key(mut self, key: bool) -> Self {
+        self.key = key;
+        self
+    }
+
+    pub fn frame_end(mut self, frame_end: bool) -> Self {
+        self.frame_end = frame_end;
+        self
+    }
+
+    pub fn kind(&self) -> MediaKind {
+        self.caps.kind()
+    }
+
+    pub fn hops(&self) -> u8 {
+        self.hops
+    }
+}

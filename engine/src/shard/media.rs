@@ -1,0 +1,147 @@
+//! East: what a node wrote to an output goes to each consumer, through its gate, and to the next node's input.
+
+use super::{Shard, Work};
+use crate::door::Passage;
+use crate::flow;
+use crate::node::{HUB, Input, NodeId, Port};
+use crate::notice::{ErrorKind, What};
+use crate::packet::MAX_HOPS;
+use crate::{Feedback, MediaKind, MediaTime, Packet};
+use std::time::Duration;
+
+impl Shard {
+    /// Counts a packet at the output and hands one cheap clone to each consumer.
+    pub(super) fn emit_media(&mut self, from: NodeId, port: Port, packet: Packet) {
+        let now = self.time;
+        let Some(slot) = self.nodes.get_mut(from.index as usize).filter(|s| s.id.generation == from.generation) else {
+            return;
+        };
+        let Some(output) = slot.outputs.get_mut(port) else {
+            debug_assert!(false, "a node wrote to an output that it does not have");
+            return;
+        };
+        let spec = output.spec;
+        let starts = output.flow.count(packet.body.len()) && reports_flow(spec.kind, spec.description);
+        let new_caps = output.caps.as_ref() != Some(&packet.caps);
+        if new_caps {
+            output.caps = Some(packet.caps.clone());
+        }
+        let mut ask = false;
+        let mut gone = false;
+        for sink in &mut output.sinks {
+            match sink.gate.pass(packet.key, now) {
+                Passage::Passes | Passage::Opens => {}
+                Passage::Stays => {
+                    sink.dropped += 1;
+                    continue;
+                }
+                Passage::StaysAndAsks => {
+                    sink.dropped += 1;
+                    ask = true;
+                    continue;
+                }
+            }
+            sink.packets += 1;
+            sink.bytes += packet.body.len() as u64;
+            let mut copy = packet.clone();
+            copy.hops += 1;
+            copy.discontinuity |= std::mem::take(&mut sink.gap);
+            if sink.to.worker == self.worker {
+                self.queue.push_back(Work::Media { to: sink.to, port: sink.port, packet: copy });
+            } else {
+                gone |= self.peers.send_media(from, port, sink, copy, now, &mut ask);
+            }
+        }
+        if ask {
+            self.queue.push_back(Work::Feedback { to: from, port, feedback: Feedback::KeyFrame, hops: 0 });
+        }
+        if gone {
+            tracing::trace!("a worker is gone; its consumers get nothing");
+        }
+        if starts {
+            self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
+        }
+        self.arm_flow_tick(from, now);
+    }
+
+    /// Hands a packet to the node behind an input.
+    pub(super) fn deliver_media(&mut self, to: NodeId, port: Port, packet: Packet) {
+        let now = self.time;
+        let Some(slot) = self.nodes.get_mut(to.index as usize).filter(|s| s.id.generation == to.generation) else {
+            return;
+        };
+        if packet.hops > MAX_HOPS {
+            self.report_ring(to, now);
+            return;
+        }
+        let latency = slot.latency;
+        let Some(input) = slot.inputs.get_mut(port) else { return };
+        let spec = input.spec;
+        let starts = input.flow.count(packet.body.len()) && reports_flow(spec.kind, spec.description);
+        if latency {
+            input.flow.sample_latency(packet.entered, self.clock.now());
+        }
+        if starts {
+            self.post(to, What::FlowIn { kind: spec.kind, pad: spec.description, flowing: true });
+        }
+        self.arm_flow_tick(to, now);
+        self.guarded(to, |node, out| node.handle(Input::Media { port, packet }, out));
+    }
+
+    /// A packet went round a ring. Said once a second at most; the ring itself keeps turning only as long as it is fed.
+    fn report_ring(&mut self, at: NodeId, now: MediaTime) {
+        let Some(slot) = self.slot_mut(at) else { return };
+        if slot.ring_reported.is_some_and(|then| now.since(then) < Duration::from_secs(1)) {
+            return;
+        }
+        slot.ring_reported = Some(now);
+        let description = format!("A packet crossed {MAX_HOPS} links and was dropped: the elements are connected in a ring");
+        self.post(at, What::Error { kind: ErrorKind::Ring, description });
+    }
+
+    pub(super) fn sample_end_to_end(&mut self, at: NodeId, kind: MediaKind, entered: MediaTime) {
+        let now = self.clock.now();
+        if let Some(slot) = self.slot_mut(at)
+            && slot.latency
+            && let Some(input) = slot.inputs.iter_mut().find(|input| input.spec.kind == kind)
+        {
+            input.end_to_end.sample_latency(entered, now);
+        }
+    }
+
+    fn arm_flow_tick(&mut self, id: NodeId, now: MediaTime) {
+        let Some(slot) = self.slot_mut(id) else { return };
+        if slot.flow_tick.is_none() {
+            slot.flow_tick = Some(now + flow::TICK);
+            self.arm(id);
+        }
+    }
+
+    /// Looks at all meters of a node. The tick goes on while anything flows.
+    pub(super) fn tick_flows(&mut self, id: NodeId, now: MediaTime) {
+        let Some(slot) = self.slot_mut(id) else { return };
+        let mut stopped = Vec::new();
+        let mut flowing = false;
+        for input in &mut slot.inputs {
+            if input.flow.tick() && reports_flow(input.spec.kind, input.spec.description) {
+                stopped.push(What::FlowIn { kind: input.spec.kind, pad: input.spec.description, flowing: false });
+            }
+            flowing |= input.flow.is_flowing();
+        }
+        for output in &mut slot.outputs {
+            if output.flow.tick() && reports_flow(output.spec.kind, output.spec.description) {
+                stopped.push(What::FlowOut { kind: output.spec.kind, pad: output.spec.description, flowing: false });
+            }
+            flowing |= output.flow.is_flowing();
+        }
+        slot.flow_tick = flowing.then(|| now + flow::TICK);
+        for what in stopped {
+            self.post(id, what);
+        }
+    }
+}
+
+/// Data never raises flow events, and what goes on inside a hub is its own affair.
+fn reports_flow(kind: MediaKind, description: &str) -> bool {
+    kind != MediaKind::Data && description != HUB
+}

@@ -1,0 +1,94 @@
+//! What the shard keeps of each node: who feeds it, whom it feeds, what flowed.
+
+use crate::door::{Door, Gate, Policy};
+use crate::flow::FlowMeter;
+use crate::node::{NodeId, Port, PortSpec};
+use crate::notice::ElementId;
+use crate::{Caps, MediaTime, Node};
+
+pub(super) struct Slot {
+    pub id: NodeId,
+    pub element: ElementId,
+    pub node: Box<dyn Node>,
+    pub inputs: Vec<InputPort>,
+    pub outputs: Vec<OutputPort>,
+    /// What the node asked for.
+    pub deadline: Option<MediaTime>,
+    /// When the flow meters are looked at next; `None` while nothing flows.
+    pub flow_tick: Option<MediaTime>,
+    /// The earliest entry of this slot in the timer heap.
+    pub armed: Option<MediaTime>,
+    pub dirty: bool,
+    /// Latencies are measured.
+    pub latency: bool,
+    pub ring_reported: Option<MediaTime>,
+}
+
+pub(super) struct InputPort {
+    pub spec: PortSpec,
+    pub source: Option<(NodeId, Port)>,
+    pub flow: FlowMeter,
+    pub end_to_end: FlowMeter,
+}
+
+pub(super) struct OutputPort {
+    pub spec: PortSpec,
+    pub caps: Option<Caps>,
+    pub flow: FlowMeter,
+    pub sinks: Vec<Sink>,
+}
+
+/// The entry of one consumer at its producer.
+pub(super) struct Sink {
+    pub to: NodeId,
+    pub port: Port,
+    pub gate: Gate,
+    /// Used only while the far worker is behind.
+    pub door: Door,
+    pub packets: u64,
+    pub bytes: u64,
+    /// Kept out by the gate or dropped at the door.
+    pub dropped: u64,
+    /// The next packet to pass follows a gap.
+    pub gap: bool,
+}
+
+impl Sink {
+    pub fn new(to: NodeId, port: Port, spec: PortSpec) -> Self {
+        Sink {
+            to,
+            port,
+            gate: Gate::new(spec.kind),
+            door: Door::new(Policy::of(spec.kind)),
+            packets: 0,
+            bytes: 0,
+            dropped: 0,
+            gap: true,
+        }
+    }
+}
+
+impl Slot {
+    pub fn new(id: NodeId, element: ElementId, node: Box<dyn Node>, inputs: &[PortSpec], outputs: &[PortSpec]) -> Self {
+        let input = |spec: &PortSpec| InputPort {
+            spec: *spec,
+            source: None,
+            flow: FlowMeter::default(),
+            end_to_end: FlowMeter::default(),
+        };
+        let output = |spec: &PortSpec| OutputPort { spec: *spec, caps: None, flow: FlowMeter::default(), sinks: Vec::new() };
+        Slot {
+            id,
+            element,
+            node,
+            inputs: inputs.iter().map(input).collect(),
+            outputs: outputs.iter().map(output).collect(),
+            deadline: None,
+            flow_tick: None,
+            armed: None,
+            dirty: false,
+            latency: false,
+            ring_reported: None,
+        }
+    }
+}
