@@ -103,12 +103,19 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     nanos: AtomicU64,
     origin: Instant,
+    wall: SystemTime,
 }
 
 impl ManualClock {
-    #[allow(clippy::disallowed_methods, reason = "an origin for libraries that want an Instant; no test reads it")]
+    /// Starts at 2020-01-01T00:00:00Z.
     pub fn new() -> Self {
-        ManualClock { nanos: AtomicU64::new(0), origin: Instant::now() }
+        Self::starting(SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800))
+    }
+
+    /// Starts at a time of day.
+    #[allow(clippy::disallowed_methods, reason = "an origin for libraries that want an Instant; no test reads it")]
+    pub fn starting(wall: SystemTime) -> Self {
+        ManualClock { nanos: AtomicU64::new(0), origin: Instant::now(), wall }
     }
 
     pub fn advance(&self, by: Duration) {
@@ -133,9 +140,8 @@ impl Clock for ManualClock {
         MediaTime(self.nanos.load(Ordering::Relaxed))
     }
 
-    /// The manual clock starts at 2020-01-01T00:00:00Z.
     fn wall(&self, at: MediaTime) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800) + at.since(MediaTime::ZERO)
+        self.wall + at.since(MediaTime::ZERO)
     }
 
     fn instant(&self, at: MediaTime) -> Instant {

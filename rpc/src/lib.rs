@@ -13,12 +13,13 @@ pub mod args;
 pub mod bindings;
 mod cache;
 pub mod classes;
-pub mod clock;
 pub mod config;
 mod dispatch;
 mod envelope;
 pub mod error;
 mod events;
+#[cfg(test)]
+mod fixture;
 pub mod json;
 pub mod kurento;
 pub mod limits;

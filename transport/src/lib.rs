@@ -1,1 +1,12 @@
-//! placeholder while the workspace resolves
+//! Floor 1: network to RTP and back. The only crate that sees str0m, UDP and SDP.
+//!
+//! Enters: datagrams, session descriptions and candidates, packets of the graph. Leaves: the same, the other way round.
+//! It must never know JSON, sessions of applications, codecs' insides beyond where a key frame begins, or files.
+//!
+//! [`worker`] drives one share of the graph on one thread; [`net`] is its sockets and the map from addresses to sessions;
+//! [`webrtc`] is `WebRtcEndpoint`; [`sdp`] is text and what follows from it.
+
+pub mod net;
+pub mod sdp;
+pub mod webrtc;
+pub mod worker;

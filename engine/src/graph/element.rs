@@ -175,6 +175,11 @@ impl Element {
         self.inner.pipeline.shared.send(node.worker, Command::Tell { node, command: Box::new(command) }).await
     }
 
+    /// A Graphviz drawing of the element and its neighbours.
+    pub async fn dot(&self) -> String {
+        self.pipeline().draw(Some(self.id())).await
+    }
+
     /// What flows through the element now; `None` once its node is gone.
     pub async fn report(&self) -> Option<NodeReport> {
         self.inner.pipeline.report(self.inner.node).await

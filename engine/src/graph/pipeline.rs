@@ -3,10 +3,10 @@
 use super::element::{Element, Inner as ElementInner};
 use super::engine::Shared;
 use super::topology::{Change, Connection, Topology};
-use crate::EngineError;
 use crate::node::{HUB, NodeId, PortSpec};
 use crate::notice::ElementId;
 use crate::shard::{Build, Command, NodeReport};
+use crate::{Clock, EngineError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -93,6 +93,10 @@ impl Pipeline {
         &self.inner.label
     }
 
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.shared.clock
+    }
+
     /// Whether latencies are measured in this pipeline's elements.
     pub fn latency_stats(&self) -> bool {
         self.inner.latency.load(Ordering::Relaxed)
@@ -119,13 +123,24 @@ impl Pipeline {
 
     /// A Graphviz drawing of the live graph.
     pub async fn dot(&self) -> String {
-        let elements: Vec<_> = self.inner.state().elements.values().cloned().collect();
+        self.draw(None).await
+    }
+
+    /// Draws everything, or one element with its neighbours.
+    pub(super) async fn draw(&self, around: Option<ElementId>) -> String {
+        let touches = |c: &Connection| around.is_none_or(|id| c.source == id || c.sink == id);
+        let (elements, connections) = {
+            let state = self.inner.state();
+            let connections: Vec<Connection> = state.topology.connections().filter(|c| touches(c)).cloned().collect();
+            let near = |id: ElementId| around == Some(id) || connections.iter().any(|c| c.source == id || c.sink == id);
+            let elements = state.elements.values().filter(|element| around.is_none() || near(element.id));
+            (elements.cloned().collect::<Vec<_>>(), connections)
+        };
         let mut reports = Vec::with_capacity(elements.len());
         for element in elements {
             let report = self.inner.report(element.node).await.unwrap_or_default();
             reports.push((element, report));
         }
-        let connections: Vec<Connection> = self.inner.state().topology.connections().cloned().collect();
         super::dot::draw(&self.inner.label, &reports, &connections)
     }
 }

@@ -46,7 +46,8 @@ impl Peers {
         }
     }
 
-    /// Stages a packet, or queues it at the link's door while the far worker is behind. True when that worker is gone.
+    /// Stages a packet, or queues it at the link's door while the far worker is behind; `ask` is set when that costs a gap
+    /// up to the next key frame.
     pub fn send_media(
         &mut self,
         from: NodeId,
@@ -55,11 +56,11 @@ impl Peers {
         packet: Packet,
         now: MediaTime,
         ask: &mut bool,
-    ) -> bool {
-        let Some(peer) = self.0.get_mut(usize::from(sink.to.worker)) else { return true };
+    ) {
+        let Some(peer) = self.0.get_mut(usize::from(sink.to.worker)) else { return };
         if peer.behind.is_none() && sink.door.is_empty() {
             peer.staged.push(Crossing::Media { to: sink.to, port: sink.port, packet });
-            return peer.road.is_closed();
+            return;
         }
         let before = sink.door.dropped;
         let kept = sink.door.push(packet);
@@ -73,7 +74,6 @@ impl Peers {
         if !peer.waiting.contains(&(from, output)) {
             peer.waiting.push((from, output));
         }
-        false
     }
 
     pub fn next_try(&self) -> Option<MediaTime> {

@@ -22,12 +22,11 @@ impl Shard {
         };
         let spec = output.spec;
         let starts = output.flow.count(packet.body.len()) && reports_flow(spec.kind, spec.description);
-        let new_caps = output.caps.as_ref() != Some(&packet.caps);
-        if new_caps {
+        if output.caps.as_ref() != Some(&packet.caps) {
             output.caps = Some(packet.caps.clone());
         }
         let mut ask = false;
-        let mut gone = false;
+        let mut passes = false;
         for sink in &mut output.sinks {
             match sink.gate.pass(packet.key, now) {
                 Passage::Passes | Passage::Opens => {}
@@ -41,6 +40,7 @@ impl Shard {
                     continue;
                 }
             }
+            passes = true;
             sink.packets += 1;
             sink.bytes += packet.body.len() as u64;
             let mut copy = packet.clone();
@@ -49,17 +49,19 @@ impl Shard {
             if sink.to.worker == self.worker {
                 self.queue.push_back(Work::Media { to: sink.to, port: sink.port, packet: copy });
             } else {
-                gone |= self.peers.send_media(from, port, sink, copy, now, &mut ask);
+                self.peers.send_media(from, port, sink, copy, now, &mut ask);
             }
         }
         if ask {
             self.queue.push_back(Work::Feedback { to: from, port, feedback: Feedback::KeyFrame, hops: 0 });
         }
-        if gone {
-            tracing::trace!("a worker is gone; its consumers get nothing");
-        }
+        let untouched = passes && reports_flow(spec.kind, spec.description) && !output.told_untouched;
+        output.told_untouched |= untouched;
         if starts {
             self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
+        }
+        if untouched {
+            self.post(from, What::Transcoding { kind: spec.kind, transcoding: false });
         }
         self.arm_flow_tick(from, now);
     }

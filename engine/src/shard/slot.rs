@@ -35,6 +35,8 @@ pub(super) struct OutputPort {
     pub spec: PortSpec,
     pub caps: Option<Caps>,
     pub flow: FlowMeter,
+    /// It was told that a consumer takes this output as it is.
+    pub told_untouched: bool,
     pub sinks: Vec<Sink>,
 }
 
@@ -76,7 +78,13 @@ impl Slot {
             flow: FlowMeter::default(),
             end_to_end: FlowMeter::default(),
         };
-        let output = |spec: &PortSpec| OutputPort { spec: *spec, caps: None, flow: FlowMeter::default(), sinks: Vec::new() };
+        let output = |spec: &PortSpec| OutputPort {
+            spec: *spec,
+            caps: None,
+            flow: FlowMeter::default(),
+            told_untouched: false,
+            sinks: Vec::new(),
+        };
         Slot {
             id,
             element,

@@ -1,0 +1,57 @@
+# The verbs of the house. `make help` lists them.
+#   make run CONF=/etc/kurento/kurento.conf.json     start with a configuration of your own
+#   make run ARGS="--version"                        any option of the server
+#   make test ONLY="golden.test.mjs"                 one file of tests/node
+
+SHELL := /bin/bash
+CONF ?=
+ARGS ?=
+ONLY ?=
+NODE := tests/node
+TREES := $(NODE) $(NODE)/kurento-6.18 $(NODE)/kurento-7.3
+# npm writes this file last: a tree is as its lock says when the stamp is newer than the lock.
+STAMPS := $(TREES:%=%/node_modules/.package-lock.json)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint fmt bench deny build-tools test-packages test-tools
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and start the server on port 8888; CONF=path names a configuration, ARGS=... any options
+	cargo run --locked --quiet -- $(if $(CONF),--conf-file $(CONF)) $(ARGS)
+
+build: build-tools ## build the server, target/debug/rivero
+	cargo build --locked
+
+test: build-tools test-tools ## run every test, Rust and browser; ONLY="a.test.mjs" runs files of tests/node alone
+	scripts/test.sh $(ONLY)
+
+lint: build-tools ## formatting and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## format the Rust sources
+	cargo fmt --all
+
+bench: build-tools test-tools ## requests a second of the protocol, and the CPU time they cost
+	cargo build --locked
+	node $(NODE)/bench-rpc.mjs
+
+deny: build-tools ## licences and advisories of the dependencies; installs cargo-deny first, which takes minutes
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check
+
+# aws-lc-rs, the cryptography library, compiles C: that is what a C compiler and cmake are for.
+build-tools:
+	@scripts/need.sh cc:build-essential cmake:cmake
+	@command -v cargo >/dev/null || { echo "Please install Rust 1.90 or later: https://rustup.rs" >&2; exit 1; }
+
+test-packages:
+	@scripts/need.sh node:nodejs npm:npm chromium:chromium dot:graphviz
+
+test-tools: test-packages $(STAMPS)
+
+$(NODE)/node_modules/.package-lock.json $(NODE)/kurento-6.18/node_modules/.package-lock.json $(NODE)/kurento-7.3/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package.json %/package-lock.json | test-packages
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

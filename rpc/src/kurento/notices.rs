@@ -1,0 +1,130 @@
+//! From the media workers' notices to Kurento's events.
+//!
+//! Workers must not wait: a notice goes into a bounded queue, and a task of the RPC side makes events of them, in order.
+
+use super::media::Media;
+use super::values::{connected, flowing, members, typed};
+use super::webrtc_endpoint::{candidate_pair, dtls_connection};
+use crate::objects::Object;
+use rivero_engine::notice::{ErrorKind, Notice, NoticeSink, What};
+use rivero_transport::webrtc::WebRtcEvent;
+use serde_json::{Map, Value as Json, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+
+/// Notices that wait. States are told when they change, so that this holds the news of thousands of endpoints.
+const QUEUE: usize = 16_384;
+
+/// What the workers write into and the events are made from.
+pub struct NoticeQueue {
+    sink: NoticeSink,
+    notices: mpsc::Receiver<Notice>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Default for NoticeQueue {
+    fn default() -> Self {
+        let (sender, notices) = mpsc::channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counter = lost.clone();
+        let sink: NoticeSink = Arc::new(move |notice| {
+            if sender.try_send(notice).is_err() {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        NoticeQueue { sink, notices, lost }
+    }
+}
+
+impl NoticeQueue {
+    /// Where media workers put their notices.
+    pub fn sink(&self) -> NoticeSink {
+        self.sink.clone()
+    }
+
+    /// Makes events of notices until nobody is left to write any. To be spawned once.
+    pub async fn run(mut self, media: Arc<Media>) {
+        while let Some(notice) = self.notices.recv().await {
+            let lost = self.lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                tracing::error!(lost, "the queue of notices ran over: events were lost");
+            }
+            // The object may have been released since.
+            if let Some(object) = media.object(notice.element) {
+                raise(&media, &object, notice);
+            }
+        }
+    }
+}
+
+fn raise(media: &Media, object: &Object, notice: Notice) {
+    let at = media.engine.clock().wall(notice.at);
+    let emit = |name: &str, data: Json| media.emit(object, name, members(data), at);
+    match notice.what {
+        What::FlowIn { kind, pad, flowing: flows } => emit(
+            "MediaFlowInStateChanged",
+            json!({ "state": flowing(flows), "padName": pad, "mediaType": kind.name() }),
+        ),
+        What::FlowOut { kind, pad, flowing: flows } => emit(
+            "MediaFlowOutStateChanged",
+            json!({ "state": flowing(flows), "padName": pad, "mediaType": kind.name() }),
+        ),
+        What::Transcoding { kind, transcoding } => emit(
+            "MediaTranscodingStateChanged",
+            json!({
+                "state": if transcoding { "TRANSCODING" } else { "NOT_TRANSCODING" },
+                "binName": "default",
+                "mediaType": kind.name(),
+            }),
+        ),
+        What::Error { kind, description } => {
+            tracing::warn!(object = object.id(), "{description}");
+            emit("Error", json!({ "type": error_type(kind), "errorCode": 0, "description": description }));
+        }
+        What::Other(other) => match other.downcast::<WebRtcEvent>() {
+            Ok(event) => {
+                let (name, data) = webrtc_event(*event);
+                media.emit(object, name, data, at);
+            }
+            Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
+        },
+    }
+}
+
+/// Kurento's names of error types; what it has no name for is an unexpected error of an element.
+fn error_type(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Panic | ErrorKind::Ring | ErrorKind::Format | ErrorKind::Element => "UNEXPECTED_ELEMENT_ERROR",
+    }
+}
+
+fn webrtc_event(event: WebRtcEvent) -> (&'static str, Map<String, Json>) {
+    let (name, data) = match event {
+        WebRtcEvent::CandidateFound { candidate, mid, index } => {
+            let fields = json!({ "candidate": candidate, "sdpMid": mid, "sdpMLineIndex": index });
+            ("IceCandidateFound", json!({ "candidate": typed("IceCandidate", fields) }))
+        }
+        WebRtcEvent::GatheringDone => ("IceGatheringDone", json!({})),
+        WebRtcEvent::IceState { stream, state } => (
+            "IceComponentStateChanged",
+            json!({ "streamId": stream, "componentId": 1, "state": state.name() }),
+        ),
+        WebRtcEvent::PairSelected { stream, pair } => (
+            "NewCandidatePairSelected",
+            json!({ "candidatePair": candidate_pair(stream, &pair.local, &pair.remote) }),
+        ),
+        WebRtcEvent::DtlsState { stream, state } => {
+            let mut data = dtls_connection(stream);
+            data["state"] = state.name().into();
+            ("DtlsConnectionStateChange", data)
+        }
+        WebRtcEvent::Connection { connected: now } => ("ConnectionStateChanged", state_change(now)),
+        WebRtcEvent::Media { connected: now } => ("MediaStateChanged", state_change(now)),
+    };
+    (name, members(data))
+}
+
+fn state_change(now: bool) -> Json {
+    json!({ "oldState": connected(!now), "newState": connected(now) })
+}

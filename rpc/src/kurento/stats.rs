@@ -1,0 +1,124 @@
+//! `getStats`: what an element knows of itself, in Kurento's types and units.
+
+use super::face::{Role, element};
+use super::values::{kind, typed};
+use crate::bindings::{Answer, Call};
+use crate::objects::Object;
+use rivero_engine::MediaKind;
+use rivero_engine::shard::{NodeReport, PortReport};
+use rivero_transport::webrtc::StreamReport;
+use serde_json::{Map, Value as Json, json};
+use std::time::UNIX_EPOCH;
+
+/// Statistics by id. Without anything to tell, Kurento answers `null`.
+pub async fn read(call: Call) -> Answer {
+    let face = element(&call.object)?;
+    let wanted = call.args.opt_string("mediaType").map(kind).transpose()?;
+    let at = face.media.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let stamp = Stamp { millis: at.as_millis() as u64 };
+    let mut stats = Map::new();
+    if let Role::WebRtc(webrtc) = &face.role {
+        let report = webrtc.endpoint.report().await?;
+        let of_kind = |stream: &&StreamReport| wanted.is_none() || stream.kind == wanted;
+        for stream in report.inbound.iter().filter(of_kind) {
+            insert(&mut stats, inbound(&call.object, stream, stamp));
+        }
+        for stream in report.outbound.iter().filter(of_kind) {
+            insert(&mut stats, outbound(&call.object, stream, stamp));
+        }
+    }
+    if face.element.pipeline().latency_stats()
+        && let Some(report) = face.element.report().await
+    {
+        let endpoint = matches!(face.role, Role::WebRtc(_));
+        insert(&mut stats, latencies(&call.object, &report, wanted, endpoint, stamp));
+    }
+    Ok(if stats.is_empty() { Json::Null } else { Json::Object(stats) })
+}
+
+/// The time of a reading.
+#[derive(Clone, Copy)]
+struct Stamp {
+    /// Since 1970.
+    millis: u64,
+}
+
+fn insert(stats: &mut Map<String, Json>, stat: Json) {
+    if let Some(id) = stat.get("id").and_then(Json::as_str) {
+        stats.insert(id.to_owned(), stat);
+    }
+}
+
+/// An id that stays with its stream: the object's own, and what tells the stream from others.
+fn stream_id(object: &Object, direction: &str, stream: &StreamReport) -> String {
+    let last = object.id().rsplit('/').next().unwrap_or_default();
+    let uuid = last.split('_').next().unwrap_or_default();
+    format!("{uuid}-{direction}-{}", stream.ssrc)
+}
+
+/// What both directions tell.
+fn common(id: String, stream: &StreamReport, stamp: Stamp) -> Json {
+    let mut fields = json!({
+        "id": id,
+        "timestampMillis": stamp.millis,
+        "ssrc": stream.ssrc.to_string(),
+        "associateStatsId": "",
+        "isRemote": false,
+        "mediaTrackId": "",
+        "transportId": "",
+        "codecId": "",
+        "firCount": stream.fir,
+        "pliCount": stream.pli,
+        "nackCount": stream.nack,
+        "sliCount": 0,
+        "packetsLost": stream.lost,
+        "fractionLost": stream.fraction_lost,
+    });
+    fields["remb"] = if stream.kind == Some(MediaKind::Video) { stream.remb.into() } else { 0.into() };
+    fields
+}
+
+fn inbound(object: &Object, stream: &StreamReport, stamp: Stamp) -> Json {
+    let mut fields = common(stream_id(object, "in", stream), stream, stamp);
+    fields["type"] = "inboundrtp".into();
+    fields["packetsReceived"] = stream.packets.into();
+    fields["bytesReceived"] = stream.bytes.into();
+    fields["jitter"] = stream.jitter.into();
+    typed("RTCInboundRTPStreamStats", fields)
+}
+
+fn outbound(object: &Object, stream: &StreamReport, stamp: Stamp) -> Json {
+    let mut fields = common(stream_id(object, "out", stream), stream, stamp);
+    fields["type"] = "outboundrtp".into();
+    fields["packetsSent"] = stream.packets.into();
+    fields["bytesSent"] = stream.bytes.into();
+    fields["targetBitrate"] = json!(0.0);
+    fields["roundTripTime"] = stream.round_trip.into();
+    typed("RTCOutboundRTPStreamStats", fields)
+}
+
+/// Moving averages in ns: at each input since media entered the pipeline, and for endpoints until it left again.
+fn latencies(object: &Object, report: &NodeReport, wanted: Option<MediaKind>, endpoint: bool, stamp: Stamp) -> Json {
+    let list = |read: fn(&PortReport) -> Option<f64>| -> Json {
+        let ports = report.inputs.iter().filter(|port| wanted.is_none_or(|kind| port.kind == kind));
+        ports.filter_map(|port| read(port).map(|average| latency(port, average))).collect()
+    };
+    let mut fields = json!({
+        "id": object.id(),
+        "timestampMillis": stamp.millis,
+        "inputLatency": list(|port| port.latency),
+    });
+    if endpoint {
+        fields["type"] = "endpoint".into();
+        fields["E2ELatency"] = list(|port| port.end_to_end);
+        typed("EndpointStats", fields)
+    } else {
+        fields["type"] = "element".into();
+        typed("ElementStats", fields)
+    }
+}
+
+fn latency(port: &PortReport, average: f64) -> Json {
+    let name = format!("sink_{}_{}", port.kind.name().to_lowercase(), port.description);
+    typed("MediaLatencyStat", json!({ "name": name, "type": port.kind.name(), "avg": average }))
+}

@@ -1,0 +1,242 @@
+//! `WebRtcEndpoint`: candidates, addresses, states.
+
+use super::base_rtp_endpoint::Bandwidths;
+use super::face::{ElementFace, Role, parent_pipeline, webrtc};
+use super::media::Media;
+use super::values::typed;
+use crate::bindings::{Answer, Bindings, Call, Made, Make};
+use crate::config::settings::TurnServer;
+use crate::error::Error;
+use crate::objects::lock;
+use rivero_transport::sdp::Candidate;
+use rivero_transport::webrtc::{EndpointOptions, WebRtcEndpoint};
+use serde_json::{Map, Value as Json, json};
+use std::future::ready;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+const CLASS: &str = "WebRtcEndpoint";
+
+pub struct WebRtcFace {
+    pub endpoint: WebRtcEndpoint,
+    settings: Mutex<Settings>,
+}
+
+/// Properties as clients wrote them, to be read back as such.
+#[derive(Default)]
+pub struct Settings {
+    pub max_audio_recv: i64,
+    pub max_video_recv: i64,
+    pub bandwidths: Bandwidths,
+    pub mtu: i64,
+    pub remb_params: Option<Map<String, Json>>,
+    network_interfaces: String,
+    external_v4: String,
+    external_v6: String,
+    stun_address: String,
+    stun_port: i64,
+    turn_url: String,
+    ice_tcp: bool,
+}
+
+impl WebRtcFace {
+    pub fn settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
+    }
+}
+
+pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
+    let media = media.clone();
+    bindings
+        .factory(CLASS, move |make| create(make, media.clone()))
+        .method(CLASS, "gatherCandidates", gather_candidates)
+        .method(CLASS, "addIceCandidate", add_ice_candidate)
+        .method(CLASS, "createDataChannel", |call| ready(no_data_channels(&call)))
+        .method(CLASS, "closeDataChannel", |call| ready(no_data_channels(&call)))
+        .getter(CLASS, "ICECandidatePairs", candidate_pairs)
+        .getter(CLASS, "IceConnectionState", ice_states)
+        .getter(CLASS, "DtlsConnectionState", dtls_states)
+        .getter(CLASS, "iceTcp", |call| ready(webrtc(&call.object).map(|face| face.settings().ice_tcp.into())))
+        .setter(CLASS, "iceTcp", |call| {
+            ready(webrtc(&call.object).map(|face| {
+                face.settings().ice_tcp = call.args.boolean("iceTcp");
+                Json::Null
+            }))
+        })
+        .getter(CLASS, "stunServerPort", |call| ready(webrtc(&call.object).map(|face| face.settings().stun_port.into())))
+        .setter(CLASS, "stunServerPort", |call| ready(set_stun_port(&call)));
+    bind_texts(bindings);
+}
+
+/// Properties that are texts: kept as written, and taken to heart where they make sense.
+fn bind_texts(bindings: &mut Bindings) {
+    type Place = fn(&mut Settings) -> &mut String;
+    type Apply = fn(&WebRtcFace, &str);
+    let rows: [(&'static str, Place, Apply); 5] = [
+        ("networkInterfaces", |s| &mut s.network_interfaces, |face, text| {
+            let names = text.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            face.endpoint.options().network_interfaces = names;
+        }),
+        ("externalIPv4", |s| &mut s.external_v4, |face, text| {
+            face.endpoint.options().external_v4 = address("externalIPv4", text).filter(IpAddr::is_ipv4);
+        }),
+        ("externalIPv6", |s| &mut s.external_v6, |face, text| {
+            face.endpoint.options().external_v6 = address("externalIPv6", text).filter(IpAddr::is_ipv6);
+        }),
+        ("stunServerAddress", |s| &mut s.stun_address, |_, text| {
+            address("stunServerAddress", text);
+        }),
+        ("turnUrl", |s| &mut s.turn_url, |_, text| {
+            if !text.is_empty() && text.parse::<TurnServer>().is_err() {
+                tracing::warn!("the turnUrl is not of the form user:password@address:port(?transport=udp|tcp|tls)");
+            }
+        }),
+    ];
+    for (name, place, apply) in rows {
+        bindings
+            .getter(CLASS, name, move |call| {
+                ready(webrtc(&call.object).map(|face| place(&mut face.settings()).clone().into()))
+            })
+            .setter(CLASS, name, move |call| {
+                ready(webrtc(&call.object).map(|face| {
+                    let text = call.args.string(name);
+                    text.clone_into(place(&mut face.settings()));
+                    apply(face, text);
+                    Json::Null
+                }))
+            });
+    }
+}
+
+/// An address, or a log line when the text is none.
+fn address(property: &str, text: &str) -> Option<IpAddr> {
+    let parsed = text.parse().ok();
+    if parsed.is_none() && !text.is_empty() {
+        tracing::warn!(property, "a value that is no IP address is not used");
+    }
+    parsed
+}
+
+async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
+    let pipeline = parent_pipeline(&make)?;
+    let configured = &media.settings.webrtc;
+    let options = EndpointOptions {
+        recvonly: make.args.boolean("recvonly"),
+        sendonly: make.args.boolean("sendonly"),
+        use_data_channels: make.args.boolean("useDataChannels"),
+        network_interfaces: configured.network_interfaces.clone(),
+        external_v4: configured.external_ipv4.map(IpAddr::V4),
+        external_v6: configured.external_ipv6.map(IpAddr::V6),
+        ..EndpointOptions::default()
+    };
+    if make.args.opt_string("certificateKeyType") == Some("RSA") {
+        tracing::debug!(endpoint = %make.id, "certificateKeyType RSA is answered with an ECDSA certificate");
+    }
+    let text = |ip: Option<IpAddr>| ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let settings = Settings {
+        mtu: i64::from(media.settings.base_rtp.mtu),
+        network_interfaces: options.network_interfaces.join(","),
+        external_v4: text(options.external_v4),
+        external_v6: text(options.external_v6),
+        stun_address: configured.stun_server.map(|stun| stun.ip().to_string()).unwrap_or_default(),
+        stun_port: i64::from(configured.stun_server_port),
+        turn_url: configured.turn_server.as_ref().map(TurnServer::url).unwrap_or_default(),
+        ice_tcp: configured.ice_tcp,
+        ..Settings::default()
+    };
+    let endpoint = WebRtcEndpoint::create(&pipeline, make.id.to_string(), options, media.webrtc.clone()).await?;
+    tracing::info!(endpoint = %make.id, worker = endpoint.element().node().worker, "WebRTC endpoint created");
+    let element = endpoint.element().clone();
+    let face = WebRtcFace { endpoint, settings: Mutex::new(settings) };
+    Ok(ElementFace::new(element, &media, Role::WebRtc(Box::new(face))).made())
+}
+
+/// Ports outside of 1 to 65535 are ignored, as in Kurento.
+fn set_stun_port(call: &Call) -> Answer {
+    let port = call.args.integer("stunServerPort");
+    if (1..=65_535).contains(&port) {
+        webrtc(&call.object)?.settings().stun_port = port;
+    }
+    Ok(Json::Null)
+}
+
+async fn gather_candidates(call: Call) -> Answer {
+    webrtc(&call.object)?.endpoint.gather_candidates().await.map_err(|why| {
+        tracing::warn!("Error gathering candidates: {why}");
+        Error::GatherCandidates("Error gathering candidates".to_owned())
+    })?;
+    Ok(Json::Null)
+}
+
+async fn add_ice_candidate(call: Call) -> Answer {
+    let given = call.args.json("candidate");
+    let text = given.get("candidate").and_then(Json::as_str).unwrap_or_default().trim();
+    if text.is_empty() {
+        // The browser's way to say that there are no more.
+        return Ok(Json::Null);
+    }
+    let candidate: Candidate = text.parse().map_err(|why| {
+        tracing::warn!("a candidate is refused: {why}");
+        Error::AddCandidate("Error adding candidate".to_owned())
+    })?;
+    let index = given.get("sdpMLineIndex").and_then(Json::as_u64).and_then(|index| usize::try_from(index).ok());
+    webrtc(&call.object)?.endpoint.add_ice_candidate(candidate, index).await?;
+    Ok(Json::Null)
+}
+
+fn no_data_channels(call: &Call) -> Answer {
+    webrtc(&call.object)?;
+    Err(Error::OperationNotSupported("Data channels are not supported".to_owned()))
+}
+
+/// Kurento 7 spells two of the fields otherwise than Kurento 6: both are there.
+pub fn candidate_pair(stream: usize, local: &str, remote: &str) -> Json {
+    typed(
+        "IceCandidatePair",
+        json!({
+            "streamId": stream.to_string(),
+            "componentId": 1,
+            "localCandidate": local,
+            "remoteCandidate": remote,
+        }),
+    )
+}
+
+async fn candidate_pairs(call: Call) -> Answer {
+    let report = webrtc(&call.object)?.endpoint.report().await?;
+    let transports = report.status.transports.iter().enumerate();
+    let pairs = transports.filter_map(|(n, status)| status.pair.as_ref().map(|pair| (n + 1, pair)));
+    Ok(pairs.map(|(stream, pair)| candidate_pair(stream, &pair.local, &pair.remote)).collect())
+}
+
+async fn ice_states(call: Call) -> Answer {
+    let face = webrtc(&call.object)?;
+    let report = face.endpoint.report().await?;
+    if face.endpoint.local_description().is_none() {
+        return Ok(json!([]));
+    }
+    let state = |(n, status): (usize, &rivero_transport::webrtc::TransportStatus)| {
+        let fields = json!({ "streamId": (n + 1).to_string(), "componentId": 1, "state": status.ice.name() });
+        typed("IceConnection", fields)
+    };
+    Ok(report.status.transports.iter().enumerate().map(state).collect())
+}
+
+async fn dtls_states(call: Call) -> Answer {
+    let face = webrtc(&call.object)?;
+    let report = face.endpoint.report().await?;
+    if face.endpoint.local_description().is_none() {
+        return Ok(json!([]));
+    }
+    let state = |(n, status): (usize, &rivero_transport::webrtc::TransportStatus)| {
+        let mut fields = dtls_connection(n + 1);
+        fields["state"] = status.dtls.name().into();
+        typed("DtlsConnection", fields)
+    };
+    Ok(report.status.transports.iter().enumerate().map(state).collect())
+}
+
+/// How a DTLS association is named.
+pub fn dtls_connection(stream: usize) -> Json {
+    json!({ "streamId": stream.to_string(), "componentId": "1", "connectionId": format!("dtls-{stream}-1") })
+}

@@ -1,0 +1,17 @@
+//! The web page that the server offers, from memory: it works wherever the binary runs.
+
+use rivero_rpc::server::http::Pages;
+
+pub fn pages() -> Pages {
+    const HTML: &str = "text/html; charset=utf-8";
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
+    let index = include_bytes!("../web/index.html");
+    Pages::default()
+        .add("/", HTML, index)
+        .add("/index.html", HTML, index)
+        .add("/style.css", "text/css; charset=utf-8", include_bytes!("../web/style.css"))
+        .add("/app.js", SCRIPT, include_bytes!("../web/app.js"))
+        .add("/protocol.js", SCRIPT, include_bytes!("../web/protocol.js"))
+        .add("/graph.js", SCRIPT, include_bytes!("../web/graph.js"))
+        .add("/figures.js", SCRIPT, include_bytes!("../web/figures.js"))
+}

@@ -1,0 +1,12 @@
+//! A worker's sockets: receives in batches, sends what sessions wrote, and knows which session a datagram belongs to.
+
+mod demux;
+mod interfaces;
+mod local;
+mod port;
+
+pub use interfaces::local_addresses;
+pub use local::{Datagram, LocalNet, NetSettings, OwnPort};
+pub use port::UdpPort;
+
+pub(crate) use demux::{Route, is_stun};

@@ -1,0 +1,151 @@
+//! One UDP port, on IPv4 and IPv6 where the machine has both.
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Bytes asked of the kernel for each socket and direction.
+const SOCKET_BUFFER: usize = 4 << 20;
+/// Room for one receive slot: the kernel may hand several datagrams of one sender over in one piece (GRO).
+const SLOT: usize = 64 << 10;
+
+struct Half {
+    io: UdpSocket,
+    state: UdpSocketState,
+}
+
+pub struct UdpPort {
+    number: u16,
+    v4: Option<Half>,
+    v6: Option<Half>,
+}
+
+impl UdpPort {
+    /// Binds a port of the range. `start` decides where the search begins, so that neighbours do not collide.
+    ///
+    /// Errors: that of the last attempt, when no port of the range is free for IPv4 or IPv6.
+    pub fn bind(range: (u16, u16), start: u16) -> io::Result<Self> {
+        let (min, max) = range;
+        let count = u32::from(max.saturating_sub(min)) + 1;
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for step in 0..count {
+            let number = min + ((u32::from(start) + step) % count) as u16;
+            match Self::bind_one(number) {
+                Ok(port) => return Ok(port),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
+    fn bind_one(number: u16) -> io::Result<Self> {
+        let v4 = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, number)));
+        let v6 = Half::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, number)));
+        match (v4, v6) {
+            (Err(v4), Err(_)) => Err(v4),
+            // One family may be missing on this machine; a port that is taken on one of them is not ours.
+            (Err(why), Ok(_)) | (Ok(_), Err(why)) if why.kind() == io::ErrorKind::AddrInUse => Err(why),
+            (v4, v6) => Ok(UdpPort { number, v4: v4.ok(), v6: v6.ok() }),
+        }
+    }
+
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Whether addresses of this family can be reached from here.
+    pub fn serves(&self, ip: IpAddr) -> bool {
+        self.half(ip).is_some()
+    }
+
+    fn half(&self, ip: IpAddr) -> Option<&Half> {
+        if ip.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
+    }
+
+    /// Waits until something can be received on either family.
+    pub async fn readable(&self) {
+        let half = async |half: &Option<Half>| match half {
+            Some(half) => drop(half.io.readable().await),
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = half(&self.v4) => {}
+            () = half(&self.v6) => {}
+        }
+    }
+
+    /// Waits until something can be sent on the family of `ip`.
+    pub async fn writable(&self, ip: IpAddr) {
+        if let Some(half) = self.half(ip) {
+            let _ = half.io.writable().await;
+        }
+    }
+
+    /// Hands over one batch of each family: source, destination, bytes. Returns how many datagrams there were; zero means
+    /// that there is nothing left.
+    pub fn receive(&self, room: &mut ReceiveRoom, mut each: impl FnMut(SocketAddr, SocketAddr, &[u8])) -> usize {
+        let halves = [&self.v4, &self.v6];
+        halves.into_iter().flatten().map(|half| half.receive(self.number, room, &mut each)).sum()
+    }
+
+    /// Sends one datagram from the local address `from`.
+    ///
+    /// Errors: `WouldBlock` when the kernel's buffer is full; anything else means that this datagram is lost.
+    pub fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        let half = self.half(to.ip()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size: None, src_ip: Some(from) };
+        half.io.try_io(Interest::WRITABLE, || half.state.try_send((&half.io).into(), &transmit))
+    }
+}
+
+impl Half {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        let io = UdpSocket::from_std(socket.into())?;
+        let state = UdpSocketState::new((&io).into())?;
+        // Smaller buffers than asked for are no reason not to start.
+        let _ = state.set_recv_buffer_size((&io).into(), SOCKET_BUFFER);
+        let _ = state.set_send_buffer_size((&io).into(), SOCKET_BUFFER);
+        Ok(Half { io, state })
+    }
+
+    fn receive(&self, port: u16, room: &mut ReceiveRoom, each: &mut impl FnMut(SocketAddr, SocketAddr, &[u8])) -> usize {
+        let ReceiveRoom { bytes, metas } = room;
+        let mut slots: Vec<IoSliceMut<'_>> = bytes.chunks_mut(SLOT).map(IoSliceMut::new).collect();
+        let count = match self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), &mut slots, metas)) {
+            Ok(count) => count,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return 0,
+            Err(why) => {
+                tracing::debug!(port, "receiving failed: {why}");
+                return 0;
+            }
+        };
+        drop(slots);
+        for (meta, slot) in metas.iter().zip(bytes.chunks(SLOT)).take(count) {
+            let Some(destination) = meta.dst_ip else { continue };
+            for datagram in slot[..meta.len].chunks(meta.stride.max(1)) {
+                each(meta.addr, SocketAddr::new(destination, port), datagram);
+            }
+        }
+        count
+    }
+}
+
+/// Where a batch is received into; made once a worker.
+pub struct ReceiveRoom {
+    bytes: Vec<u8>,
+    metas: [RecvMeta; BATCH_SIZE],
+}
+
+impl Default for ReceiveRoom {
+    fn default() -> Self {
+        ReceiveRoom { bytes: vec![0; SLOT * BATCH_SIZE], metas: [RecvMeta::default(); BATCH_SIZE] }
+    }
+}

@@ -1,0 +1,334 @@
+//! The answer to an offer, line by line as Kurento writes it (RFC 3264 §6, RFC 9429 §5.3).
+//!
+//! What enters: a peer's offer and our [`LocalSession`]. What leaves: [`Negotiated`] with our answer. It must not fail
+//! where a line can be refused instead; only a data channel line without its port fails, as it does in Kurento.
+//!
+//! A line meets one of four ends ([`Verdict`]), and each is written differently: Kurento leaves traces of how far it
+//! came before it refused.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::attributes::{Direction, ExtMap, Setup, payload_type};
+use super::super::error::SdpError;
+use super::super::model::{Attribute, Media, SessionDescription};
+use super::codecs::{ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback};
+use super::remote::{Remote, read_remote};
+use super::{DtlsRole, Kind, LocalSession, Negotiated, NegotiatedMedia, bundle_line, setup_answer};
+
+/// Answers an offer.
+///
+/// `local.media` needs an entry for each media line of the offer that is not refused outright; as many entries as
+/// `offer.media` are always enough.
+///
+/// # Errors
+///
+/// [`SdpError::MissingSctpPort`] for an acceptable data channel line without `a=sctp-port`, and
+/// [`SdpError::MissingLocalMedia`] when `local.media` is too short.
+pub fn answer(offer: &SessionDescription, local: &LocalSession) -> Result<Negotiated, SdpError> {
+    let mut answerer = Answerer::new(offer, local);
+    let mut description = local.describe();
+    let mut media = Vec::with_capacity(offer.media.len());
+    for (index, offered) in offer.media.iter().enumerate() {
+        let (line, facts) = answerer.answer_line(index, offered)?;
+        description.media.push(line);
+        media.push(facts);
+    }
+    description.attributes = offer.attributes.iter().filter(|a| is_copied(&a.key)).cloned().collect();
+    let mut bundle = Vec::new();
+    if let Some(mids) = &answerer.bundle {
+        // By index rather than by search, so that a hostile list of tags costs no more than its length.
+        let mut by_mid: HashMap<&str, usize> =
+            media.iter().filter(|m| m.accepted).map(|m| (m.mid.as_str(), m.index)).collect();
+        bundle = mids.iter().filter_map(|mid| by_mid.remove(mid)).collect();
+        description.attributes.push(bundle_line(bundle.iter().map(|index: &usize| media[*index].mid.as_str())));
+    }
+    Ok(Negotiated { answer: description, media, bundle })
+}
+
+/// Whether a session attribute of the offer is copied into the answer. Kurento computes a few and copies all others;
+/// those that would be false in our mouth are kept back (see the differences listed in [`sdp`](crate::sdp)).
+fn is_copied(key: &str) -> bool {
+    let computed = ["group", "setup", "direction", "connection"].contains(&key) || Direction::NAMES.contains(&key);
+    let false_of_us = ["ice-lite", "end-of-candidates", "identity"].contains(&key);
+    !computed && !false_of_us
+}
+
+/// What becomes of an offered line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing of ours takes it: unknown kind or protocol, or one line too many of its kind.
+    Unhandled,
+    /// We could take it, but the peer has switched it off with port 0.
+    Disabled,
+    /// We could take it, but have none of its codecs.
+    NoCodec,
+    /// Taken.
+    Accepted,
+}
+
+/// Goes through the lines of an offer and remembers what is taken.
+#[derive(Debug)]
+struct Answerer<'a> {
+    offer: &'a SessionDescription,
+    local: &'a LocalSession,
+    /// The tags of the offered BUNDLE group.
+    bundle: Option<Vec<&'a str>>,
+    /// The same, to look up.
+    bundled: HashSet<&'a str>,
+    /// The section that speaks for the group: the one of its first tag.
+    tagged: Option<&'a Media>,
+    /// The index of the group's first line, whose credentials hold for all.
+    shared_index: Option<usize>,
+    mids: HashSet<String>,
+    audio_left: usize,
+    video_left: usize,
+    data_left: usize,
+}
+
+impl<'a> Answerer<'a> {
+    fn new(offer: &'a SessionDescription, local: &'a LocalSession) -> Self {
+        let bundle = offer.bundle();
+        let bundled: HashSet<_> = bundle.iter().flatten().copied().collect();
+        let first = bundle.as_ref().and_then(|mids| mids.first());
+        Self {
+            offer,
+            local,
+            tagged: offer.media.iter().find(|media| media.mid().is_some() && media.mid() == first.copied()),
+            shared_index: offer.media.iter().position(|media| media.mid().is_some_and(|mid| bundled.contains(mid))),
+            bundle,
+            bundled,
+            mids: offer.media.iter().filter_map(|media| media.mid().map(str::to_owned)).collect(),
+            audio_left: local.audio_lines,
+            video_left: local.video_lines,
+            data_left: usize::from(local.use_data_channels),
+        }
+    }
+
+    fn answer_line(&mut self, index: usize, offered: &Media) -> Result<(Media, NegotiatedMedia), SdpError> {
+        let kind = Kind::of(&offered.kind);
+        let is_bundled = offered.mid().is_some_and(|mid| self.bundled.contains(mid));
+        let remote = read_remote(self.offer, offered, self.tagged.filter(|_| is_bundled));
+        let codecs = accepted_codecs(offered, self.codecs_of(kind), &self.local.feedback);
+        let verdict = self.judge(kind, offered, &codecs, is_bundled);
+        let sctp_port = offered.sctp_port();
+        if verdict == Verdict::Accepted && kind == Kind::Application && sctp_port.is_none() {
+            return Err(SdpError::MissingSctpPort { index });
+        }
+        let ours = if verdict == Verdict::Unhandled {
+            None
+        } else {
+            let transport = self.shared_index.filter(|_| is_bundled).unwrap_or(index);
+            let find = |index| self.local.media.get(index).ok_or(SdpError::MissingLocalMedia { index });
+            Some((find(transport)?.ice.clone(), Some(find(index)?.ssrc).filter(|_| kind != Kind::Application)))
+        };
+        let (local_ice, local_ssrc) = ours.unzip();
+        let accepted = verdict == Verdict::Accepted;
+        if accepted {
+            *self.left(kind).expect("an accepted line is of a kind that we count") -= 1;
+        }
+        let direction = match (verdict, kind) {
+            (Verdict::Accepted | Verdict::NoCodec, Kind::Audio | Kind::Video) => {
+                self.offer.direction_of(offered).reversed()
+            }
+            (Verdict::Accepted, _) => Direction::SendRecv,
+            _ => Direction::Inactive,
+        };
+        let extmaps = if kind == Kind::Application { Vec::new() } else { self.accepted_extmaps(offered) };
+        let facts = NegotiatedMedia {
+            index,
+            mid: self.mid_of(index, kind, offered),
+            kind,
+            accepted,
+            proto: offered.proto.clone(),
+            direction,
+            codecs,
+            extmaps,
+            sctp_port: sctp_port.filter(|_| accepted),
+            max_message_size: offered.max_message_size(),
+            local_ssrc: local_ssrc.flatten(),
+            local_ice,
+            dtls_role: dtls_role(&remote),
+            remote,
+        };
+        Ok((self.write_line(offered, verdict, &facts), facts))
+    }
+
+    fn codecs_of(&self, kind: Kind) -> &'a [LocalCodec] {
+        match kind {
+            Kind::Audio => &self.local.audio_codecs,
+            Kind::Video => &self.local.video_codecs,
+            Kind::Application | Kind::Other => &[],
+        }
+    }
+
+    fn left(&mut self, kind: Kind) -> Option<&mut usize> {
+        match kind {
+            Kind::Audio => Some(&mut self.audio_left),
+            Kind::Video => Some(&mut self.video_left),
+            Kind::Application => Some(&mut self.data_left),
+            Kind::Other => None,
+        }
+    }
+
+    fn judge(&mut self, kind: Kind, offered: &Media, codecs: &[Codec], is_bundled: bool) -> Verdict {
+        let is_known = match kind {
+            Kind::Audio | Kind::Video => is_secure_rtp(&offered.proto),
+            Kind::Application => offered.proto.ends_with("DTLS/SCTP"),
+            Kind::Other => false,
+        };
+        if !is_known || self.left(kind).is_none_or(|left| *left == 0) {
+            return Verdict::Unhandled;
+        }
+        // Port 0 in a bundle-only line only says that it needs no port of its own (RFC 8843 §6).
+        if offered.port == 0 && !(is_bundled && offered.has_attribute("bundle-only")) {
+            return Verdict::Disabled;
+        }
+        if kind != Kind::Application && codecs.is_empty() { Verdict::NoCodec } else { Verdict::Accepted }
+    }
+
+    /// The header extensions that we accept too; a direction is turned round (RFC 8285 §7).
+    fn accepted_extmaps(&self, offered: &Media) -> Vec<ExtMap> {
+        let mut extmaps: Vec<ExtMap> = Vec::new();
+        for extmap in offered.extmaps().filter(|extmap| self.local.extensions.contains(&extmap.uri)) {
+            if extmaps.iter().all(|other| other.uri != extmap.uri && other.id != extmap.id) {
+                extmaps.push(ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap });
+            }
+        }
+        extmaps
+    }
+
+    /// The tag of a line, or a unique one where the peer gave none.
+    fn mid_of(&mut self, index: usize, kind: Kind, offered: &Media) -> String {
+        if let Some(mid) = offered.mid() {
+            return mid.to_owned();
+        }
+        let mut mid = format!("{}{index}", kind.as_str());
+        while !self.mids.insert(mid.clone()) {
+            mid.push('_');
+        }
+        mid
+    }
+
+    fn write_line(&self, offered: &Media, verdict: Verdict, facts: &NegotiatedMedia) -> Media {
+        let kept = || facts.codecs.iter().map(|codec| codec.pt.to_string()).collect::<Vec<_>>();
+        let formats = match verdict {
+            Verdict::Unhandled => offered.formats.clone(),
+            _ if facts.kind == Kind::Application => offered.formats.clone(),
+            _ if facts.codecs.is_empty() => offered.formats.iter().take(1).cloned().collect(),
+            _ => kept(),
+        };
+        let mut attributes = match (verdict, facts.kind) {
+            (Verdict::Unhandled | Verdict::Disabled, _) => refused_lines(offered),
+            (_, Kind::Application) => data_lines(offered, facts),
+            _ => self.rtp_lines(offered, facts),
+        };
+        if let Some(ice) = &facts.local_ice {
+            attributes.extend(self.local.closing_lines(facts.local_ssrc, ice));
+        }
+        Media {
+            kind: offered.kind.clone(),
+            port: u16::from(facts.accepted),
+            proto: offered.proto.clone(),
+            formats,
+            attributes,
+            ..Media::default()
+        }
+    }
+
+    /// The lines of an RTP section up to our source: first what is computed, then what is kept in the offer's order.
+    fn rtp_lines(&self, offered: &Media, facts: &NegotiatedMedia) -> Vec<Attribute> {
+        let mut kept = ByPayloadType::new();
+        for codec in &facts.codecs {
+            kept.insert_first(codec.pt, ());
+        }
+        let mut maps = ByPayloadType::new();
+        let mut feedback = Vec::new();
+        let mut others = Vec::new();
+        let has_feedback = offered.proto.ends_with('F');
+        let (mut has_setup, mut has_mux) = (false, false);
+        for attribute in &offered.attributes {
+            let value = attribute.value.as_deref().unwrap_or("");
+            let (pt, rest) = value.split_once(' ').unwrap_or((value, ""));
+            let pt = payload_type(pt).filter(|pt| kept.get(*pt).is_some());
+            match (attribute.key.as_str(), pt) {
+                ("rtpmap", Some(pt)) => maps.insert_first(pt, attribute),
+                ("rtcp-fb", Some(_)) if has_feedback && accepts_feedback(&self.local.feedback, rest) => {
+                    feedback.push(attribute.clone());
+                }
+                ("fmtp", Some(_)) => others.push(attribute.clone()),
+                ("setup", _) if std::mem::replace(&mut has_setup, true) => {}
+                ("rtcp-mux", _) if std::mem::replace(&mut has_mux, true) => {}
+                _ => others.extend(kept_line(attribute, &facts.remote)),
+            }
+        }
+        let inherited = inherited_lines(&others, &facts.remote);
+        others.extend(inherited);
+        let mut lines: Vec<_> = facts.extmaps.iter().map(extmap_line).collect();
+        lines.push(Attribute::flag(facts.direction.as_str()));
+        lines.extend(offered.mid().map(|mid| Attribute::value("mid", mid)));
+        lines.push(self.local.rtcp_placeholder());
+        lines.extend(facts.codecs.iter().filter_map(|codec| maps.get(codec.pt).copied().cloned()));
+        lines.extend(feedback);
+        lines.extend(others);
+        lines
+    }
+}
+
+/// The protocols of RTP over DTLS-SRTP that are taken; browsers have offered them under all of these names.
+fn is_secure_rtp(proto: &str) -> bool {
+    matches!(proto.strip_prefix("UDP/TLS/").unwrap_or(proto), "RTP/SAVPF" | "RTP/SAVP")
+}
+
+/// The lines of a section that is refused or switched off.
+fn refused_lines(offered: &Media) -> Vec<Attribute> {
+    let mid = offered.mid().map(|mid| Attribute::value("mid", mid));
+    std::iter::once(Attribute::flag("inactive")).chain(mid).collect()
+}
+
+/// The lines of a data channel section (RFC 8841) up to ICE.
+fn data_lines(offered: &Media, facts: &NegotiatedMedia) -> Vec<Attribute> {
+    let mid = offered.mid().map(|mid| Attribute::value("mid", mid));
+    let port = facts.sctp_port.map(|port| Attribute::value("sctp-port", port.to_string()));
+    let setup = facts.remote.setup.map(setup_line);
+    [mid, port, setup].into_iter().flatten().collect()
+}
+
+/// What remains of an offered attribute that belongs to no payload type.
+fn kept_line(attribute: &Attribute, remote: &Remote) -> Option<Attribute> {
+    match attribute.key.as_str() {
+        "setup" => remote.setup.map(setup_line),
+        "rtcp-mux" | "framerate" | "lang" | "maxptime" | "ptime" | "quality" => Some(attribute.clone()),
+        // The forerunner of a=setup, which plain RTP peers still use.
+        "direction" => match attribute.value.as_deref().map(str::trim_ascii) {
+            Some("active") => Some(Attribute::value("direction", "passive")),
+            Some("passive") => Some(Attribute::value("direction", "active")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The lines that hold although the section itself does not carry them: from the session or from the BUNDLE group.
+fn inherited_lines(written: &[Attribute], remote: &Remote) -> Vec<Attribute> {
+    let is_written = |key| written.iter().any(|attribute| attribute.key == key);
+    let setup = remote.setup.filter(|_| !is_written("setup")).map(setup_line);
+    let mux = (remote.rtcp_mux && !is_written("rtcp-mux")).then(|| Attribute::flag("rtcp-mux"));
+    setup.into_iter().chain(mux).collect()
+}
+
+fn setup_line(offered: Setup) -> Attribute {
+    Attribute::value("setup", setup_answer(offered).as_str())
+}
+
+pub(super) fn extmap_line(extmap: &ExtMap) -> Attribute {
+    let direction = extmap.direction.map(|d| format!("/{}", d.as_str())).unwrap_or_default();
+    Attribute::value("extmap", format!("{}{direction} {}", extmap.id, extmap.uri))
+}
+
+/// Our part as answerer: active where nothing is said, as between two Kurentos.
+fn dtls_role(remote: &Remote) -> DtlsRole {
+    match remote.setup.map_or(Setup::Active, setup_answer) {
+        Setup::Active | Setup::ActPass => DtlsRole::Active,
+        Setup::Passive | Setup::HoldConn => DtlsRole::Passive,
+    }
+}

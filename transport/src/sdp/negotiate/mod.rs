@@ -1,0 +1,269 @@
+//! Offer and answer (RFC 3264, RFC 9429): from two sets of wishes to the facts of one session.
+//!
+//! What enters: a peer's description and a [`LocalSession`], all that we are and have. What leaves: our description and
+//! [`Negotiated`]. It must not know how the facts are used; a transport opens sessions from them.
+//!
+//! [`answer`] serves a peer that offers, [`offer`] and [`process_answer`] one that answers. [`describe_gathered`] gives
+//! the description that is shown after ICE has gathered.
+
+mod answer;
+mod codecs;
+mod gathered;
+mod offer;
+mod remote;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+pub use answer::answer;
+pub use codecs::{Codec, LocalCodec};
+pub use gathered::describe_gathered;
+pub use offer::{OfferOptions, OfferedMedia, offer, process_answer};
+pub use remote::Remote;
+
+use super::attributes::{Direction, ExtMap, Fingerprint, Setup};
+use super::model::{Attribute, Connection, Origin, SessionDescription, addr_type};
+
+/// The header extension in which a sender says when a packet left; the only one that Kurento negotiates.
+pub const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
+
+/// What we bring to a negotiation. Everything that is random or read from a clock is an argument here.
+#[derive(Debug, Clone)]
+pub struct LocalSession {
+    /// Id and version of the `o=` line. Kurento uses the time in seconds since 1900 (NTP, RFC 8866 §5.2).
+    pub origin_id: u64,
+    /// The address of the `o=`, `c=` and `a=rtcp` lines: `0.0.0.0` while no candidate is known.
+    pub address: IpAddr,
+    /// The audio codecs that may be negotiated, in the order of our offers. Empty: no audio.
+    pub audio_codecs: Vec<LocalCodec>,
+    /// The video codecs that may be negotiated, in the order of our offers. Empty: no video.
+    pub video_codecs: Vec<LocalCodec>,
+    /// How many audio lines are taken, 0 or 1.
+    pub audio_lines: usize,
+    /// How many video lines are taken, 0 or 1.
+    pub video_lines: usize,
+    /// Whether a data channel line is taken and offered.
+    pub use_data_channels: bool,
+    /// The direction of our offers. Answers follow the peer's.
+    pub direction: Direction,
+    /// The `b=AS` limit of an offered audio line in kbps; 0 for none.
+    pub max_audio_recv_kbps: u32,
+    /// The `b=AS` limit of an offered video line in kbps; 0 for none.
+    pub max_video_recv_kbps: u32,
+    /// The URIs of the header extensions that are accepted (RFC 8285).
+    pub extensions: Vec<String>,
+    /// The first words of the RTCP feedback that is accepted (RFC 4585 §4.2), such as `nack` or `ccm`.
+    pub feedback: Vec<String>,
+    /// The fingerprint of our certificate.
+    pub fingerprint: Fingerprint,
+    /// The canonical name of our sources (RFC 3550 §6.5.1).
+    pub cname: String,
+    /// The SCTP port of our offers. Answers echo the peer's.
+    pub sctp_port: u16,
+    /// One entry for each media line, by its index. In a BUNDLE group the ICE credentials of its first line hold for
+    /// all of its lines.
+    pub media: Vec<LocalMedia>,
+}
+
+impl LocalSession {
+    /// A WebRTC session with the defaults of Kurento 7.3: opus, PCMU and PCMA; AV1, VP9, VP8 and H264; one audio and one
+    /// video line, no data channels, no bandwidth limits, abs-send-time, and the feedback `goog-remb`, `nack`, `ccm`.
+    pub fn webrtc(origin_id: u64, fingerprint: Fingerprint, cname: impl Into<String>, media: Vec<LocalMedia>) -> Self {
+        Self {
+            origin_id,
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            audio_codecs: vec![
+                LocalCodec::new("opus", 48000, Some(2)),
+                LocalCodec::new("PCMU", 8000, None),
+                LocalCodec::new("PCMA", 8000, None),
+            ],
+            video_codecs: ["AV1", "VP9", "VP8", "H264"].map(|name| LocalCodec::new(name, 90000, None)).to_vec(),
+            audio_lines: 1,
+            video_lines: 1,
+            use_data_channels: false,
+            direction: Direction::SendRecv,
+            max_audio_recv_kbps: 0,
+            max_video_recv_kbps: 0,
+            extensions: vec![ABS_SEND_TIME.to_owned()],
+            feedback: ["goog-remb", "nack", "ccm"].map(str::to_owned).to_vec(),
+            fingerprint,
+            cname: cname.into(),
+            sctp_port: 5000,
+            media,
+        }
+    }
+
+    /// The session section that offers and answers share.
+    fn describe(&self) -> SessionDescription {
+        let id = self.origin_id.to_string();
+        SessionDescription {
+            origin: Some(Origin {
+                username: "-".to_owned(),
+                session_id: id.clone(),
+                session_version: id,
+                net_type: "IN".to_owned(),
+                addr_type: addr_type(self.address).to_owned(),
+                address: self.address.to_string(),
+            }),
+            name: "Kurento Media Server".to_owned(),
+            connection: Some(Connection::ip(self.address)),
+            ..SessionDescription::default()
+        }
+    }
+
+    /// The `a=rtcp` line that stands while no candidate is known (RFC 3605 §2.1).
+    fn rtcp_placeholder(&self) -> Attribute {
+        Attribute::value("rtcp", format!("9 IN {} {}", addr_type(self.address), self.address))
+    }
+
+    /// The lines that close a media section: our source if it carries RTP, then ICE and DTLS.
+    fn closing_lines(&self, ssrc: Option<u32>, ice: &IceCredentials) -> Vec<Attribute> {
+        let ssrc = ssrc.map(|ssrc| Attribute::value("ssrc", format!("{ssrc} cname:{}", self.cname)));
+        ssrc.into_iter()
+            .chain([
+                Attribute::value("ice-ufrag", &ice.ufrag),
+                Attribute::value("ice-pwd", &ice.pwd),
+                Attribute::value("fingerprint", self.fingerprint.to_string()),
+            ])
+            .collect()
+    }
+}
+
+/// What we bring to one media line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalMedia {
+    /// The ICE credentials of the line's transport.
+    pub ice: IceCredentials,
+    /// The source of the media that we send there. Unused on data channel lines.
+    pub ssrc: u32,
+}
+
+/// ICE user name fragment and password (RFC 8839 §5.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IceCredentials {
+    /// 4 to 256 characters of `A-Z a-z 0-9 + /`.
+    pub ufrag: String,
+    /// 22 to 256 of the same characters.
+    pub pwd: String,
+}
+
+/// The outcome of a negotiation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The answer of this exchange: ours from [`answer`], the peer's from [`process_answer`].
+    pub answer: SessionDescription,
+    /// One entry for each media line of the offer, in its order.
+    pub media: Vec<NegotiatedMedia>,
+    /// The indexes of the accepted lines that share one transport (RFC 8843), in the order of the group. Empty without
+    /// BUNDLE; then each accepted line has a transport of its own.
+    pub bundle: Vec<usize>,
+}
+
+impl Negotiated {
+    /// The accepted line of a kind, of which there is at most one.
+    pub fn accepted(&self, kind: Kind) -> Option<&NegotiatedMedia> {
+        self.media.iter().find(|media| media.accepted && media.kind == kind)
+    }
+}
+
+/// The facts of one media line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NegotiatedMedia {
+    /// The index of the line, from 0.
+    pub index: usize,
+    /// Its identification tag (RFC 5888), or a unique one of ours when the peer gave none.
+    pub mid: String,
+    /// The kind of media.
+    pub kind: Kind,
+    /// Whether media may flow. A refused line has port 0 in the answer.
+    pub accepted: bool,
+    /// The transport protocol as written.
+    pub proto: String,
+    /// The direction seen from us.
+    pub direction: Direction,
+    /// The codecs of both sides, the preferred one first: that is the one to send.
+    pub codecs: Vec<Codec>,
+    /// The header extensions of both sides. Their direction, if any, is seen from us.
+    pub extmaps: Vec<ExtMap>,
+    /// What the peer said about its transport and sources.
+    pub remote: Remote,
+    /// The peer's SCTP port (RFC 8841 §5). An answer of ours says the same for our side.
+    pub sctp_port: Option<u16>,
+    /// The longest data channel message that the peer takes, in bytes; 0 for any, `None` for the default of 64 KiB
+    /// (RFC 8841 §6.1).
+    pub max_message_size: Option<u64>,
+    /// The source of the media that we send.
+    pub local_ssrc: Option<u32>,
+    /// Our ICE credentials on this line's transport; `None` for a refused line without a transport.
+    pub local_ice: Option<IceCredentials>,
+    /// Our part in the DTLS handshake.
+    pub dtls_role: DtlsRole,
+}
+
+impl NegotiatedMedia {
+    /// Whether a feedback message is negotiated. As in Kurento, the preferred codec alone decides.
+    pub fn has_feedback(&self, feedback: &str) -> bool {
+        self.codecs.first().is_some_and(|codec| codec.feedback.iter().any(|f| f == feedback))
+    }
+}
+
+/// The kind of a media line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `m=audio`.
+    Audio,
+    /// `m=video`.
+    Video,
+    /// `m=application`: data channels.
+    Application,
+    /// Anything else, which is always refused.
+    Other,
+}
+
+impl Kind {
+    fn of(word: &str) -> Self {
+        match word {
+            "audio" => Self::Audio,
+            "video" => Self::Video,
+            "application" => Self::Application,
+            _ => Self::Other,
+        }
+    }
+
+    /// The word in the `m=` line; `other` for a kind that is not known.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+            Self::Application => "application",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Our part in the DTLS handshake (RFC 5763 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DtlsRole {
+    /// We are the client and open the handshake.
+    Active,
+    /// We are the server and wait.
+    Passive,
+}
+
+/// Our `a=setup` in the answer to an offered one (RFC 4145 §4.1): we take the active part when we may choose.
+fn setup_answer(offered: Setup) -> Setup {
+    match offered {
+        Setup::Active => Setup::Passive,
+        Setup::Passive | Setup::ActPass => Setup::Active,
+        Setup::HoldConn => Setup::HoldConn,
+    }
+}
+
+/// The attribute of a BUNDLE group (RFC 8843 §7).
+fn bundle_line<'a>(mids: impl Iterator<Item = &'a str>) -> Attribute {
+    let mut value = "BUNDLE".to_owned();
+    for mid in mids {
+        value.push(' ');
+        value.push_str(mid);
+    }
+    Attribute::value("group", value)
+}

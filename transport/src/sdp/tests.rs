@@ -1,0 +1,21 @@
+//! Tests of the whole room: handmade offers with the answers that are expected to them, laws that hold for all input,
+//! and the answers of a real server where its recordings are at hand.
+
+mod fixtures;
+mod properties;
+mod recordings;
+
+use super::*;
+
+/// A session whose every value can be recognised in the text.
+pub(super) fn local_session(lines: usize) -> LocalSession {
+    let entry = |index: usize| LocalMedia {
+        ice: IceCredentials { ufrag: format!("ours{index}"), pwd: format!("password-of-transport-{index:02}") },
+        ssrc: 9000 + u32::try_from(index).expect("a few lines"),
+    };
+    let fingerprint = Fingerprint { algorithm: "sha-256".to_owned(), bytes: (0..32).collect() };
+    LocalSession::webrtc(4_000_000_000, fingerprint, "us", (0..lines).map(entry).collect())
+}
+
+/// Everything an offer may carry.
+pub(super) const ALL: OfferOptions = OfferOptions { audio: true, video: true, data: true };

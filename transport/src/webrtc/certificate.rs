@@ -1,0 +1,109 @@
+//! The process's DTLS certificate: ECDSA on P-256, made once or read from a PEM file (str0m's DTLS knows no RSA).
+
+use crate::sdp::Fingerprint;
+use std::panic::catch_unwind;
+use std::time::Instant;
+use str0m::config::DtlsCert;
+use str0m::crypto::dtls::DtlsVersion;
+use str0m::crypto::from_feature_flags;
+
+pub struct Certificate {
+    pub(super) cert: DtlsCert,
+    fingerprint: Vec<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    #[error("the DTLS library cannot make a certificate")]
+    NotMade,
+    #[error("the PEM text holds no {0}")]
+    Missing(&'static str),
+    #[error("the certificate or its key is not one that DTLS can use here (ECDSA P-256 or P-384)")]
+    NotUsable,
+}
+
+impl Certificate {
+    /// A self-signed certificate with a key of its own.
+    pub fn generate() -> Result<Self, CertificateError> {
+        let cert = from_feature_flags().dtls_provider.generate_certificate().ok_or(CertificateError::NotMade)?;
+        Ok(Self::new(cert))
+    }
+
+    /// A certificate and its private key (PKCS#8 or SEC 1) in one PEM text. `now` is any instant: the key is tried once.
+    pub fn from_pem(pem: &str, now: Instant) -> Result<Self, CertificateError> {
+        let certificate = block(pem, |label| label == "CERTIFICATE").ok_or(CertificateError::Missing("CERTIFICATE"))?;
+        let certificate = decode_base64(certificate.1).ok_or(CertificateError::Missing("CERTIFICATE"))?;
+        let key = block(pem, |label| label.ends_with("PRIVATE KEY")).ok_or(CertificateError::Missing("PRIVATE KEY"))?;
+        let cert = DtlsCert { certificate, private_key: key.0.as_bytes().to_vec() };
+        // The library panics over a key that it cannot use, and only when a session is built: find out now.
+        let tried = catch_unwind(|| from_feature_flags().dtls_provider.new_dtls(&cert, now, DtlsVersion::Auto, None).is_ok());
+        if tried.unwrap_or(false) { Ok(Self::new(cert)) } else { Err(CertificateError::NotUsable) }
+    }
+
+    fn new(cert: DtlsCert) -> Self {
+        let fingerprint = from_feature_flags().sha256_provider.sha256(&cert.certificate).to_vec();
+        Certificate { cert, fingerprint }
+    }
+
+    /// What our descriptions say of it (RFC 8122).
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { algorithm: "sha-256".to_owned(), bytes: self.fingerprint.clone() }
+    }
+}
+
+/// A PEM block with its armour, and what lies between.
+fn block(pem: &str, wanted: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+    let mut rest = pem;
+    loop {
+        let start = rest.find("-----BEGIN ")?;
+        let after = &rest[start + 11..];
+        let label = &after[..after.find("-----")?];
+        let end_line = format!("-----END {label}-----");
+        let end = after.find(&end_line)?;
+        if wanted(label) {
+            let whole = &rest[start..start + 11 + end + end_line.len()];
+            return Some((whole, &after[label.len() + 5..end]));
+        }
+        rest = &after[end + end_line.len()..];
+    }
+}
+
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut bits, mut held) = (0u32, 0);
+    for c in text.bytes().filter(|c| !c.is_ascii_whitespace() && *c != b'=') {
+        let value = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the library wants an instant, any will do")]
+    fn what_is_no_certificate_is_refused_and_nothing_panics() {
+        let now = Instant::now();
+        assert!(matches!(Certificate::from_pem("", now), Err(CertificateError::Missing("CERTIFICATE"))));
+        let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(Certificate::from_pem(empty, now), Err(CertificateError::Missing("PRIVATE KEY"))));
+        let nonsense = format!("{empty}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+        assert!(matches!(Certificate::from_pem(&nonsense, now), Err(CertificateError::NotUsable)));
+        assert_eq!(decode_base64("aGVsbG8="), Some(b"hello".to_vec()));
+        assert_eq!(Certificate::generate().expect("a certificate").fingerprint().bytes.len(), 32);
+    }
+}

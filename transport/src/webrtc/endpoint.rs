@@ -1,0 +1,417 @@
+//! The control side of a `WebRtcEndpoint`: negotiates, once, and holds what applications ask for afterwards.
+
+use super::event::SessionReport;
+use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPlan};
+use super::session::WebRtcSession;
+use super::Certificate;
+use crate::net::local_addresses;
+use crate::sdp::{
+    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, Negotiated,
+    NegotiatedMedia, OfferOptions, OfferedMedia, SdpError, SessionDescription,
+};
+use rivero_engine::graph::NodeSpec;
+use rivero_engine::node::DEFAULT_PORTS;
+use rivero_engine::{Caps, Codec, Element, EngineError, MediaKind, Pipeline};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::oneshot;
+
+/// What all endpoints of the process share.
+pub struct WebRtcConfig {
+    pub certificate: Arc<Certificate>,
+    /// Encoding names as configured: `opus/48000/2`, `VP8/90000` …, already without what WebRTC leaves out.
+    pub audio_codecs: Vec<sdp::LocalCodec>,
+    pub video_codecs: Vec<sdp::LocalCodec>,
+    /// 0 or 1 each.
+    pub audio_lines: usize,
+    pub video_lines: usize,
+}
+
+/// What an application sets before it negotiates.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointOptions {
+    pub recvonly: bool,
+    pub sendonly: bool,
+    pub use_data_channels: bool,
+    /// Names of interfaces; all when empty.
+    pub network_interfaces: Vec<String>,
+    pub external_v4: Option<IpAddr>,
+    pub external_v6: Option<IpAddr>,
+    /// kbps; 0 for none.
+    pub max_audio_recv_kbps: u32,
+    pub max_video_recv_kbps: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NegotiationError {
+    #[error("{0}")]
+    Sdp(#[from] SdpError),
+    #[error("the endpoint has already negotiated")]
+    AlreadyNegotiated,
+    #[error("no offer was generated")]
+    OfferNotGenerated,
+    #[error("the answer was already processed")]
+    AnswerAlreadyProcessed,
+    #[error("the session cannot be opened: {0}")]
+    NotOpened(String),
+    #[error("candidates cannot be gathered: {0}")]
+    NotGathered(String),
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+}
+
+/// How far the one negotiation of an endpoint has come.
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Fresh,
+    /// A negotiation step is under way.
+    Busy,
+    Offered(Vec<OfferedMedia>),
+    Done,
+}
+
+#[derive(Default)]
+struct State {
+    stage: Stage,
+    /// We made the offer.
+    offerer: bool,
+    local: Option<SessionDescription>,
+    remote: Option<SessionDescription>,
+    /// The m-lines of each transport, by mid and position.
+    transports: Vec<Vec<(String, usize)>>,
+    candidates: Vec<Candidate>,
+}
+
+pub struct WebRtcEndpoint {
+    element: Element,
+    config: Arc<WebRtcConfig>,
+    options: Mutex<EndpointOptions>,
+    state: Mutex<State>,
+}
+
+impl WebRtcEndpoint {
+    pub async fn create(
+        pipeline: &Pipeline,
+        label: String,
+        options: EndpointOptions,
+        config: Arc<WebRtcConfig>,
+    ) -> Result<Self, EngineError> {
+        let name = label.clone();
+        let spec = NodeSpec {
+            class: "WebRtcEndpoint",
+            label,
+            inputs: DEFAULT_PORTS.to_vec(),
+            outputs: DEFAULT_PORTS.to_vec(),
+            build: Box::new(move |context| Box::new(WebRtcSession::new(context, name))),
+            worker: None,
+        };
+        let element = pipeline.add(spec).await?;
+        Ok(WebRtcEndpoint { element, config, options: Mutex::new(options), state: Mutex::default() })
+    }
+
+    pub fn element(&self) -> &Element {
+        &self.element
+    }
+
+    pub fn options(&self) -> MutexGuard<'_, EndpointOptions> {
+        self.options.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Makes our offer.
+    ///
+    /// Errors: [`NegotiationError::AlreadyNegotiated`], [`NegotiationError::Sdp`].
+    pub fn generate_offer(&self, audio: bool, video: bool) -> Result<String, NegotiationError> {
+        let mut state = self.state();
+        if !matches!(state.stage, Stage::Fresh) {
+            return Err(NegotiationError::AlreadyNegotiated);
+        }
+        let local = self.local_session(3);
+        let data = local.use_data_channels;
+        let (offer, offered) = sdp::offer(&local, OfferOptions { audio, video, data })?;
+        // Until the answer says otherwise everything is on one transport.
+        let line = |(index, media): (usize, &sdp::Media)| (media.mid().unwrap_or_default().to_owned(), index);
+        state.transports = vec![offer.media.iter().enumerate().map(line).collect()];
+        state.offerer = true;
+        state.stage = Stage::Offered(offered);
+        let text = sdp::write(&offer);
+        state.local = Some(offer);
+        Ok(text)
+    }
+
+    /// Answers an offer and opens the session.
+    ///
+    /// Errors: [`NegotiationError::Sdp`] for a text that is none, [`NegotiationError::AlreadyNegotiated`],
+    /// [`NegotiationError::NotOpened`], after which the endpoint can be used again.
+    pub async fn process_offer(&self, text: &str) -> Result<String, NegotiationError> {
+        let offer = sdp::parse(text)?;
+        {
+            let mut state = self.state();
+            if !matches!(state.stage, Stage::Fresh) {
+                return Err(NegotiationError::AlreadyNegotiated);
+            }
+            state.stage = Stage::Busy;
+        }
+        let negotiated = match sdp::answer(&offer, &self.local_session(offer.media.len())) {
+            Ok(negotiated) => negotiated,
+            Err(why) => {
+                self.state().stage = Stage::Fresh;
+                return Err(why.into());
+            }
+        };
+        let (plans, transports) = plan(&negotiated, false);
+        if let Err(why) = self.open(plans).await {
+            self.state().stage = Stage::Fresh;
+            return Err(why);
+        }
+        let text = sdp::write(&negotiated.answer);
+        let mut state = self.state();
+        state.transports = transports;
+        state.remote = Some(offer);
+        state.local = Some(negotiated.answer);
+        state.stage = Stage::Done;
+        Ok(text)
+    }
+
+    /// Takes the answer to our offer, opens the session and returns our description.
+    ///
+    /// Errors: as [`WebRtcEndpoint::process_offer`], and [`NegotiationError::OfferNotGenerated`],
+    /// [`NegotiationError::AnswerAlreadyProcessed`].
+    pub async fn process_answer(&self, text: &str) -> Result<String, NegotiationError> {
+        if text.is_empty() {
+            return Err(SdpError::Empty.into());
+        }
+        let offered = {
+            let mut state = self.state();
+            if !state.offerer {
+                return Err(NegotiationError::OfferNotGenerated);
+            }
+            match &state.stage {
+                Stage::Offered(_) => {}
+                _ => return Err(NegotiationError::AnswerAlreadyProcessed),
+            }
+            // The text is checked before the stage moves on.
+            sdp::parse(text)?;
+            match std::mem::replace(&mut state.stage, Stage::Busy) {
+                Stage::Offered(offered) => offered,
+                _ => return Err(NegotiationError::AnswerAlreadyProcessed),
+            }
+        };
+        let answer = sdp::parse(text)?;
+        let outcome = match sdp::process_answer(&offered, &answer) {
+            Ok(negotiated) => {
+                let (plans, transports) = plan(&negotiated, true);
+                self.open(plans).await.map(|()| transports)
+            }
+            Err(why) => Err(why.into()),
+        };
+        let mut state = self.state();
+        match outcome {
+            Ok(transports) => {
+                state.transports = transports;
+                state.remote = Some(answer);
+                state.stage = Stage::Done;
+                Ok(self.describe(&state).unwrap_or_default())
+            }
+            Err(why) => {
+                state.stage = Stage::Offered(offered);
+                Err(why)
+            }
+        }
+    }
+
+    /// Collects local candidates; they are told one by one, and then that there are no more.
+    ///
+    /// Errors: [`NegotiationError::NotGathered`].
+    pub async fn gather_candidates(&self) -> Result<(), NegotiationError> {
+        let plan = {
+            let state = self.state();
+            if state.local.is_none() {
+                return Err(NegotiationError::NotGathered("there is no description yet".to_owned()));
+            }
+            let options = self.options();
+            GatherPlan {
+                addresses: local_addresses(&options.network_interfaces),
+                external_v4: options.external_v4,
+                external_v6: options.external_v6,
+                own_port: state.offerer,
+                transports: state.transports.clone(),
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        self.element.tell(SessionCommand::Gather { plan, reply }).await?;
+        let candidates = answer.await.map_err(|_| EngineError::Released)?.map_err(NegotiationError::NotGathered)?;
+        self.state().candidates = candidates;
+        Ok(())
+    }
+
+    /// Hands a remote candidate on; `index` is the m-line that it is for.
+    pub async fn add_ice_candidate(&self, candidate: Candidate, index: Option<usize>) -> Result<(), EngineError> {
+        self.element.tell(SessionCommand::AddCandidate { index, candidate }).await
+    }
+
+    /// Our description, with the candidates gathered so far.
+    pub fn local_description(&self) -> Option<String> {
+        self.describe(&self.state())
+    }
+
+    pub fn remote_description(&self) -> Option<String> {
+        self.state().remote.as_ref().map(sdp::write)
+    }
+
+    /// Asks whoever feeds this endpoint for a key frame; false when it sends no video.
+    pub async fn request_key_frame(&self) -> Result<bool, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.element.tell(SessionCommand::RequestKeyFrame { reply }).await?;
+        answer.await.map_err(|_| EngineError::Released)
+    }
+
+    pub async fn report(&self) -> Result<SessionReport, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.element.tell(SessionCommand::Report { reply }).await?;
+        answer.await.map_err(|_| EngineError::Released)
+    }
+
+    async fn open(&self, transports: Vec<TransportPlan>) -> Result<(), NegotiationError> {
+        let (reply, answer) = oneshot::channel();
+        self.element.tell(SessionCommand::Open { transports, reply }).await?;
+        answer.await.map_err(|_| EngineError::Released)?.map_err(NegotiationError::NotOpened)
+    }
+
+    fn describe(&self, state: &State) -> Option<String> {
+        let local = state.local.as_ref()?;
+        let lists = vec![state.candidates.clone(); local.media.len()];
+        Some(sdp::write(&sdp::describe_gathered(local, &lists)))
+    }
+
+    /// What we bring to a negotiation of `lines` m-lines: everything random is made here.
+    fn local_session(&self, lines: usize) -> LocalSession {
+        let options = self.options().clone();
+        let media = (0..lines).map(|_| LocalMedia {
+            ice: IceCredentials { ufrag: random_text(8), pwd: random_text(24) },
+            ssrc: random_u32(),
+        });
+        let cname = format!("user{}@host-{:08x}", random_u32(), random_u32());
+        let mut session =
+            LocalSession::webrtc(self.ntp_seconds(), self.config.certificate.fingerprint(), cname, media.collect());
+        session.audio_codecs = self.config.audio_codecs.clone();
+        session.video_codecs = self.config.video_codecs.clone();
+        session.audio_lines = self.config.audio_lines;
+        session.video_lines = self.config.video_lines;
+        session.use_data_channels = options.use_data_channels;
+        session.direction = match (options.recvonly, options.sendonly) {
+            (true, false) => Direction::RecvOnly,
+            (false, true) => Direction::SendOnly,
+            _ => Direction::SendRecv,
+        };
+        session.max_audio_recv_kbps = options.max_audio_recv_kbps;
+        session.max_video_recv_kbps = options.max_video_recv_kbps;
+        session.sctp_port = 1024 + (random_u32() % 64_510) as u16;
+        session
+    }
+
+    /// Seconds since 1900, as the `o=` line has them (RFC 8866, section 5.2).
+    fn ntp_seconds(&self) -> u64 {
+        const FROM_1900_TO_1970: u64 = 2_208_988_800;
+        let clock = self.element.pipeline().clock().clone();
+        let since = clock.wall(clock.now()).duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        since.as_secs() + FROM_1900_TO_1970
+    }
+}
+
+/// What the negotiated lines mean for the session: one plan a transport, and which lines are on it.
+fn plan(negotiated: &Negotiated, controlling: bool) -> (Vec<TransportPlan>, Vec<Vec<(String, usize)>>) {
+    let accepted: Vec<&NegotiatedMedia> = negotiated.media.iter().filter(|media| media.accepted).collect();
+    let (bundled, alone): (Vec<_>, Vec<_>) =
+        accepted.into_iter().partition(|media| negotiated.bundle.contains(&media.index));
+    let mut groups = Vec::new();
+    if !bundled.is_empty() {
+        groups.push(bundled);
+    }
+    groups.extend(alone.into_iter().map(|media| vec![media]));
+    let lines = |group: &Vec<&NegotiatedMedia>| group.iter().map(|media| (media.mid.clone(), media.index)).collect();
+    let transports = groups.iter().map(lines).collect();
+    let plans = groups.iter().filter_map(|group| transport_plan(group, controlling)).collect();
+    (plans, transports)
+}
+
+/// `None` for a group that lacks what a transport needs: its lines are answered, but nothing can connect.
+fn transport_plan(group: &[&NegotiatedMedia], controlling: bool) -> Option<TransportPlan> {
+    let first = group.first()?;
+    let local = first.local_ice.clone()?;
+    Some(TransportPlan {
+        local_ufrag: local.ufrag,
+        local_pwd: local.pwd,
+        remote_ufrag: first.remote.ufrag.clone()?,
+        remote_pwd: first.remote.pwd.clone()?,
+        remote_fingerprint: first.remote.fingerprint.as_ref()?.to_string(),
+        controlling,
+        dtls_active: first.dtls_role == DtlsRole::Active,
+        lines: group.iter().filter_map(|media| line_plan(media)).collect(),
+        remote_candidates: group.iter().flat_map(|media| media.remote.candidates.iter().cloned()).collect(),
+    })
+}
+
+fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
+    let kind = match media.kind {
+        Kind::Audio => MediaKind::Audio,
+        Kind::Video => MediaKind::Video,
+        Kind::Application => MediaKind::Data,
+        Kind::Other => return None,
+    };
+    let (sends, receives) = match media.direction {
+        Direction::SendRecv => (true, true),
+        Direction::SendOnly => (true, false),
+        Direction::RecvOnly => (false, true),
+        Direction::Inactive => (false, false),
+    };
+    let abs_send_time = media.extmaps.iter().find(|ext| ext.uri == ABS_SEND_TIME);
+    Some(LinePlan {
+        index: media.index,
+        kind,
+        sends,
+        receives,
+        payload_types: media.codecs.iter().filter_map(payload_type).collect(),
+        local_ssrc: media.local_ssrc.unwrap_or_default(),
+        remote_ssrcs: media.remote.ssrcs.iter().copied().take(1).collect(),
+        abs_send_time: abs_send_time.and_then(|ext| u8::try_from(ext.id).ok()),
+    })
+}
+
+fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
+    let name = Codec::parse(&codec.name)?;
+    let caps = match name {
+        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => {
+            Caps::audio(name, codec.clock_rate, codec.channels.map_or(1, |channels| channels as u8))
+        }
+        _ => Caps::video(name, codec.fmtp.as_deref()),
+    };
+    let has = |wanted: &str| codec.feedback.iter().any(|feedback| feedback == wanted);
+    Some(PayloadType {
+        number: codec.pt,
+        caps,
+        codec: name,
+        pli: has("nack pli"),
+        fir: has("ccm fir"),
+        nack: has("nack"),
+    })
+}
+
+fn random_u32() -> u32 {
+    // Without randomness no session would be safe to open; the machine's generator does not fail once it is up.
+    getrandom::u32().unwrap_or(1).max(1)
+}
+
+/// Characters that ICE allows in user names and passwords (RFC 8839, section 5.4).
+fn random_text(length: usize) -> String {
+    const CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bytes = vec![0; length];
+    if getrandom::fill(&mut bytes).is_err() {
+        tracing::error!("the machine gives no random numbers");
+    }
+    bytes.into_iter().map(|byte| char::from(CHARS[usize::from(byte & 63)])).collect()
+}

@@ -1,0 +1,31 @@
+//! `WebRtcEndpoint`: a browser, or anything that speaks its protocols, as one element of the graph.
+//!
+//! Enters: a session description and candidates from the application, datagrams from the worker's sockets, packets from the
+//! graph. Leaves: our description and candidates, datagrams, packets, and [`WebRtcEvent`]s. It must never know JSON, or how
+//! Kurento words an event.
+//!
+//! Two halves, as everywhere: [`WebRtcEndpoint`] is the control side; it negotiates, and holds the facts that applications
+//! ask for. [`WebRtcSession`] is the node on a media worker; it owns one `Rtc` of str0m for each transport (one with BUNDLE,
+//! otherwise one for each m-line). All of str0m stays behind this folder: it changes its interface at nearly every minor version.
+//!
+//! How str0m is driven, what else was tried, and where the keying material is reached: see below.
+//!
+#![doc = include_str!("routes.md")]
+
+mod certificate;
+mod crypto;
+mod endpoint;
+mod event;
+mod keyframe;
+mod plan;
+mod rewrite;
+mod session;
+
+pub use certificate::{Certificate, CertificateError};
+pub use crypto::{Handshake, Watch, WorkerCrypto};
+pub use endpoint::{EndpointOptions, NegotiationError, WebRtcConfig, WebRtcEndpoint};
+pub use event::{
+    CandidatePair, DtlsState, IceState, IceStatus, SessionReport, StreamReport, TransportStatus, WebRtcEvent,
+};
+pub use keyframe::starts_key_frame;
+pub use session::WebRtcSession;

@@ -1,0 +1,75 @@
+//! What the control side tells a session to do: the negotiated facts, without any text.
+
+use super::event::SessionReport;
+use crate::sdp::Candidate;
+use rivero_engine::{Caps, Codec, MediaKind};
+use std::net::IpAddr;
+use tokio::sync::oneshot;
+
+/// One negotiated payload type.
+#[derive(Clone, Debug)]
+pub struct PayloadType {
+    pub number: u8,
+    pub caps: Caps,
+    pub codec: Codec,
+    pub pli: bool,
+    pub fir: bool,
+    pub nack: bool,
+}
+
+/// One accepted m-line.
+#[derive(Clone, Debug)]
+pub struct LinePlan {
+    /// Position in the description.
+    pub index: usize,
+    pub kind: MediaKind,
+    /// We may send.
+    pub sends: bool,
+    /// We expect to receive.
+    pub receives: bool,
+    /// In preference order; empty for data.
+    pub payload_types: Vec<PayloadType>,
+    pub local_ssrc: u32,
+    pub remote_ssrcs: Vec<u32>,
+    /// The id of the abs-send-time header extension, if negotiated.
+    pub abs_send_time: Option<u8>,
+}
+
+/// One transport: an ICE agent, a DTLS association and the m-lines on it.
+#[derive(Clone, Debug)]
+pub struct TransportPlan {
+    pub local_ufrag: String,
+    pub local_pwd: String,
+    pub remote_ufrag: String,
+    pub remote_pwd: String,
+    /// `sha-256 AA:BB…`
+    pub remote_fingerprint: String,
+    pub controlling: bool,
+    pub dtls_active: bool,
+    pub lines: Vec<LinePlan>,
+    pub remote_candidates: Vec<Candidate>,
+}
+
+/// What is to be gathered.
+#[derive(Clone, Debug)]
+pub struct GatherPlan {
+    /// The addresses to offer, as they are on this machine.
+    pub addresses: Vec<IpAddr>,
+    /// What the descriptions say instead of those of a family.
+    pub external_v4: Option<IpAddr>,
+    pub external_v6: Option<IpAddr>,
+    /// Uses a port of its own rather than the worker's.
+    pub own_port: bool,
+    /// The m-lines that share each transport: their mids and positions.
+    pub transports: Vec<Vec<(String, usize)>>,
+}
+
+/// What a session understands.
+pub enum SessionCommand {
+    Open { transports: Vec<TransportPlan>, reply: oneshot::Sender<Result<(), String>> },
+    Gather { plan: GatherPlan, reply: oneshot::Sender<Result<Vec<Candidate>, String>> },
+    /// For the transport of an m-line; `None` for all.
+    AddCandidate { index: Option<usize>, candidate: Candidate },
+    RequestKeyFrame { reply: oneshot::Sender<bool> },
+    Report { reply: oneshot::Sender<SessionReport> },
+}

@@ -1,0 +1,120 @@
+//! Makes one continuous RTP stream out of what a sink is fed: its own sequence numbers and time stamps, whatever source they
+//! come from and however often that is replaced (RFC 3550, section 5.1). The payload is never touched.
+
+use rivero_engine::{MediaTime, Rtp};
+
+/// The first sequence number lies below this, so that the receiver's roll-over count starts at zero (RFC 3711, 3.3.1).
+const FIRST_SEQUENCE: u64 = 1 << 14;
+
+#[derive(Debug)]
+pub struct Rewriter {
+    /// Hz
+    clock_rate: u32,
+    source: Option<Source>,
+    next_sequence: u64,
+    /// The last time stamp sent, and when.
+    last: Option<(u32, MediaTime)>,
+    first_timestamp: u32,
+}
+
+#[derive(Debug)]
+struct Source {
+    ssrc: u32,
+    /// What of the source becomes what of ours.
+    from: u64,
+    to: u64,
+    /// Added to the source's time stamps.
+    shift: u32,
+}
+
+impl Rewriter {
+    /// `random` seeds the first sequence number and time stamp.
+    pub fn new(clock_rate: u32, random: u64) -> Self {
+        Rewriter {
+            clock_rate: clock_rate.max(1),
+            source: None,
+            next_sequence: 1 + random % FIRST_SEQUENCE,
+            last: None,
+            first_timestamp: (random >> 32) as u32,
+        }
+    }
+
+    /// The sequence number and time stamp to send; `None` for a packet older than the switch to its source.
+    ///
+    /// `gap` says that packets before this one were left out on purpose: the receiver shall not miss them.
+    pub fn rewrite(&mut self, rtp: &Rtp, entered: MediaTime, gap: bool) -> Option<(u64, u32)> {
+        let known = self.source.as_ref().is_some_and(|source| source.ssrc == rtp.ssrc);
+        if !known || gap {
+            let shift = match &self.source {
+                // The same source after a gap: its time goes on, only the numbers close up.
+                Some(source) if known => source.shift,
+                _ => self.start_timestamp(entered).wrapping_sub(rtp.timestamp),
+            };
+            self.source = Some(Source { ssrc: rtp.ssrc, from: rtp.sequence, to: self.next_sequence, shift });
+        }
+        let source = self.source.as_ref()?;
+        let sequence = source.to + rtp.sequence.checked_sub(source.from)?;
+        let timestamp = rtp.timestamp.wrapping_add(source.shift);
+        self.next_sequence = self.next_sequence.max(sequence + 1);
+        self.last = Some((timestamp, entered));
+        Some((sequence, timestamp))
+    }
+
+    /// Where the time line of a new source begins: as long after the last packet as it came after it, and at least a tick.
+    fn start_timestamp(&self, entered: MediaTime) -> u32 {
+        let Some((timestamp, at)) = self.last else { return self.first_timestamp };
+        let ticks = entered.since(at).as_nanos() * u128::from(self.clock_rate) / 1_000_000_000;
+        timestamp.wrapping_add((ticks as u32).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    fn rtp(ssrc: u32, sequence: u64, timestamp: u32) -> Rtp {
+        Rtp { ssrc, sequence, timestamp, marker: false, payload: Bytes::new() }
+    }
+
+    #[test]
+    fn a_switch_of_source_is_seamless() {
+        let at = MediaTime::from_millis;
+        let mut rewriter = Rewriter::new(90_000, 0);
+        assert_eq!(rewriter.rewrite(&rtp(1, 70_000, 5), at(0), true), Some((1, 0)));
+        assert_eq!(rewriter.rewrite(&rtp(1, 70_002, 3005), at(33), false), Some((3, 3000)), "a loss stays a loss");
+        assert_eq!(rewriter.rewrite(&rtp(1, 70_001, 5), at(34), false), Some((2, 0)), "and may still arrive");
+        assert_eq!(rewriter.rewrite(&rtp(2, 9, 900), at(100), true), Some((4, 66 * 90)));
+        assert_eq!(rewriter.rewrite(&rtp(2, 8, 900), at(101), false), None, "older than the switch");
+    }
+
+    #[test]
+    fn what_was_left_out_on_purpose_is_not_missed() {
+        let at = MediaTime::from_millis;
+        let mut rewriter = Rewriter::new(90_000, 0);
+        rewriter.rewrite(&rtp(1, 10, 0), at(0), true);
+        assert_eq!(rewriter.rewrite(&rtp(1, 40, 90_000), at(1000), true), Some((2, 90_000)), "numbers close up, time does not");
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_is_ever_used_twice(steps in prop::collection::vec((0u32..3, 0u64..5, any::<bool>()), 1..200)) {
+            let mut rewriter = Rewriter::new(48_000, 7);
+            let mut sources = [100u64, 65_000, 1 << 20];
+            let mut seen = std::collections::HashSet::new();
+            let mut last = None;
+            for (step, (source, skip, gap)) in steps.into_iter().enumerate() {
+                let next = &mut sources[source as usize];
+                *next += 1 + skip;
+                // A source that comes back does so behind a gate, which reports the gap.
+                let gap = gap || last != Some(source);
+                last = Some(source);
+                let (sequence, _) = rewriter
+                    .rewrite(&rtp(source, *next, 0), MediaTime::from_millis(step as u64), gap)
+                    .expect("never older than the switch");
+                prop_assert!(seen.insert(sequence));
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! From the control side.
+
+use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
+use super::{Gathered, KeyFrameRequests, Line, Transport, WebRtcSession};
+use crate::sdp::{self, Address, CandidateType};
+use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
+use crate::webrtc::rewrite::Rewriter;
+use rivero_engine::{Codec, MediaKind, Outbox};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use str0m::format::{Codec as RtcCodec, FormatParams};
+use str0m::media::{Frequency, MediaKind as RtcKind, Mid};
+use str0m::rtp::Extension;
+use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
+
+/// How often a session's counters are taken from str0m.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
+
+impl WebRtcSession {
+    pub(super) fn command(&mut self, command: SessionCommand, out: &mut Outbox) {
+        // Whoever asked may have gone: an answer that nobody reads is no error.
+        match command {
+            SessionCommand::Open { transports, reply } => {
+                let _ = reply.send(self.open(transports, out));
+            }
+            SessionCommand::Gather { plan, reply } => {
+                let _ = reply.send(self.gather(plan, out));
+            }
+            SessionCommand::AddCandidate { index, candidate } => self.add_remote_candidate(index, candidate, out),
+            SessionCommand::RequestKeyFrame { reply } => {
+                let sends = self.lines().any(|line| line.plan.kind == MediaKind::Video && line.plan.sends);
+                if sends {
+                    out.feedback(1, rivero_engine::Feedback::KeyFrame);
+                }
+                let _ = reply.send(sends);
+            }
+            SessionCommand::Report { reply } => {
+                let _ = reply.send(self.report());
+            }
+        }
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.transports.iter().flat_map(|transport| &transport.lines)
+    }
+
+    /// Builds the transports, now that everything about them is negotiated.
+    fn open(&mut self, plans: Vec<TransportPlan>, out: &mut Outbox) -> Result<(), String> {
+        self.status.transports.resize_with(plans.len().max(1), TransportStatus::default);
+        for plan in plans {
+            let index = self.transports.len();
+            let transport = self.open_transport(plan, out)?;
+            self.transports.push(transport);
+            self.tell_dtls(index, DtlsState::New, out);
+            self.turn(index, out);
+        }
+        for (index, candidate) in std::mem::take(&mut self.early) {
+            self.add_remote_candidate(index, candidate, out);
+        }
+        Ok(())
+    }
+
+    fn open_transport(&mut self, plan: TransportPlan, out: &mut Outbox) -> Result<Transport, String> {
+        let now = self.net.clock.instant(out.now());
+        let mut config = RtcConfig::new()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .clear_extension_map()
+            .set_dtls_cert(self.net.certificate.cert.clone())
+            .set_crypto_provider(self.net.crypto.provider())
+            .set_local_ice_credentials(IceCreds { ufrag: plan.local_ufrag.clone(), pass: plan.local_pwd })
+            .set_stats_interval(Some(STATS_INTERVAL));
+        if let Some(id) = plan.lines.iter().find_map(|line| line.abs_send_time) {
+            config = config.set_extension(id, Extension::AbsoluteSendTime);
+        }
+        for payload_type in plan.lines.iter().flat_map(|line| &line.payload_types) {
+            let (codec, rate, channels) = rtc_codec(payload_type.codec);
+            config.codec_config().add_config(
+                payload_type.number.into(),
+                None,
+                codec,
+                rate,
+                channels,
+                FormatParams::default(),
+            );
+        }
+        let dtls = self.net.crypto.watch_next();
+        let mut rtc = Box::new(config.build(now));
+        for gathered in &self.gathered {
+            add_local(&mut rtc, gathered.address);
+        }
+        let mut api = rtc.direct_api();
+        api.set_remote_ice_credentials(IceCreds { ufrag: plan.remote_ufrag, pass: plan.remote_pwd });
+        let fingerprint = plan.remote_fingerprint.parse().map_err(|_| "the peer's fingerprint is not one")?;
+        api.set_remote_fingerprint(fingerprint);
+        api.set_ice_controlling(plan.controlling);
+        let lines: Vec<Line> = plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &mut rtc)).collect();
+        rtc.direct_api().start_dtls(plan.dtls_active).map_err(|why| why.to_string())?;
+        self.net.add_name(plan.local_ufrag, (self.id, self.transports.len()));
+        let mut transport = Transport {
+            rtc,
+            dtls,
+            lines,
+            remote_candidates: Vec::new(),
+            due: out.now(),
+            pair: None,
+            ice_ready: false,
+            dirty: false,
+            alive: true,
+        };
+        for candidate in plan.remote_candidates {
+            transport.add_remote_candidate(candidate);
+        }
+        Ok(transport)
+    }
+
+    fn gather(&mut self, plan: GatherPlan, out: &mut Outbox) -> Result<Vec<sdp::Candidate>, String> {
+        if plan.own_port && self.own_port.is_none() {
+            self.own_port = Some(self.net.open_port().map_err(|why| why.to_string())?);
+        }
+        let streams = plan.transports.len().max(1);
+        self.status.transports.resize_with(streams, TransportStatus::default);
+        for stream in 0..streams {
+            self.tell_ice(stream, IceState::Gathering, out);
+        }
+        let port = self.udp_port().clone();
+        let usable = plan.addresses.iter().filter(|ip| port.serves(**ip));
+        let gathered: Vec<Gathered> =
+            usable.enumerate().map(|(n, ip)| host_candidate(n, *ip, port.number(), &plan)).collect();
+        for candidate in &gathered {
+            for transport in &mut self.transports {
+                add_local(&mut transport.rtc, candidate.address);
+            }
+            let text = candidate.shown.to_string();
+            for (mid, index) in plan.transports.iter().flatten() {
+                out.tell(WebRtcEvent::CandidateFound { candidate: text.clone(), mid: mid.clone(), index: *index });
+            }
+        }
+        self.gathered = gathered;
+        out.tell(WebRtcEvent::GatheringDone);
+        for index in 0..self.transports.len() {
+            self.turn(index, out);
+        }
+        Ok(self.gathered.iter().map(|gathered| gathered.shown.clone()).collect())
+    }
+
+    fn add_remote_candidate(&mut self, index: Option<usize>, candidate: sdp::Candidate, out: &mut Outbox) {
+        if self.transports.is_empty() {
+            // Bounded: a client could go on for ever before it negotiates.
+            if self.early.len() < 256 {
+                self.early.push((index, candidate));
+            }
+            return;
+        }
+        for number in 0..self.transports.len() {
+            let transport = &mut self.transports[number];
+            let serves = index.is_none_or(|index| transport.lines.iter().any(|line| line.plan.index == index));
+            if serves && transport.alive {
+                transport.add_remote_candidate(candidate.clone());
+                self.turn(number, out);
+            }
+        }
+    }
+}
+
+impl Transport {
+    /// Names (mDNS) and TCP are ignored: a peer behind a name is found when its own requests arrive.
+    fn add_remote_candidate(&mut self, candidate: sdp::Candidate) {
+        let usable = candidate.transport == sdp::Transport::Udp && matches!(candidate.address, Address::Ip(_));
+        if !usable || self.remote_candidates.len() >= 256 || self.remote_candidates.contains(&candidate) {
+            return;
+        }
+        let plain = sdp::Candidate { extensions: Vec::new(), ..candidate.clone() };
+        match Candidate::from_sdp_string(&plain.to_string()) {
+            Ok(parsed) => {
+                self.rtc.add_remote_candidate(parsed);
+                self.remote_candidates.push(candidate);
+            }
+            Err(why) => tracing::debug!("a remote candidate is ignored: {why}"),
+        }
+    }
+}
+
+fn add_local(rtc: &mut Rtc, address: SocketAddr) {
+    match Candidate::host(address, "udp") {
+        Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
+        Err(why) => tracing::debug!(%address, "a local address is no candidate: {why}"),
+    }
+}
+
+fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
+    let mid = Mid::from(number.to_string().as_str());
+    let clock_rate = plan.payload_types.first().map_or(90_000, |payload_type| payload_type.caps.clock_rate());
+    let mut api = rtc.direct_api();
+    if plan.kind != MediaKind::Data {
+        api.declare_media(mid, if plan.kind == MediaKind::Audio { RtcKind::Audio } else { RtcKind::Video });
+        if plan.sends {
+            api.declare_stream_tx(plan.local_ssrc.into(), None, mid, None);
+        }
+        if plan.receives {
+            for ssrc in &plan.remote_ssrcs {
+                api.expect_stream_rx((*ssrc).into(), None, mid, None).suppress_nack(!nack(&plan));
+            }
+        }
+    }
+    let random = getrandom::u64().unwrap_or(1);
+    Line {
+        mid,
+        rewriter: Rewriter::new(clock_rate, random),
+        chosen: None,
+        admitted: 0,
+        receiving: None,
+        key_frame: KeyFrameRequests::default(),
+        inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
+        outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },
+        plan,
+    }
+}
+
+/// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.
+pub(super) fn nack(plan: &LinePlan) -> bool {
+    plan.kind == MediaKind::Video && plan.payload_types.first().is_some_and(|payload_type| payload_type.nack)
+}
+
+/// In RTP mode the format only names a payload type; its parameters play no part.
+fn rtc_codec(codec: Codec) -> (RtcCodec, Frequency, Option<u8>) {
+    match codec {
+        Codec::Opus => (RtcCodec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2)),
+        Codec::Pcmu => (RtcCodec::PCMU, Frequency::EIGHT_KHZ, None),
+        Codec::Pcma => (RtcCodec::PCMA, Frequency::EIGHT_KHZ, None),
+        Codec::G722 => (RtcCodec::G722, Frequency::EIGHT_KHZ, None),
+        Codec::Vp8 | Codec::Message => (RtcCodec::Vp8, Frequency::NINETY_KHZ, None),
+        Codec::Vp9 => (RtcCodec::Vp9, Frequency::NINETY_KHZ, None),
+        Codec::Av1 => (RtcCodec::Av1, Frequency::NINETY_KHZ, None),
+        Codec::H264 => (RtcCodec::H264, Frequency::NINETY_KHZ, None),
+        Codec::H265 => (RtcCodec::H265, Frequency::NINETY_KHZ, None),
+    }
+}
+
+/// A host candidate (RFC 8445, section 5.1.2): the first address has the highest preference.
+fn host_candidate(number: usize, ip: IpAddr, port: u16, plan: &GatherPlan) -> Gathered {
+    let external = if ip.is_ipv4() { plan.external_v4 } else { plan.external_v6 };
+    let local_preference = 65_535u32.saturating_sub(number as u32);
+    let shown = sdp::Candidate {
+        foundation: (number + 1).to_string(),
+        component: 1,
+        transport: sdp::Transport::Udp,
+        priority: (126 << 24) | (local_preference << 8) | 255,
+        address: Address::Ip(external.unwrap_or(ip)),
+        port,
+        typ: CandidateType::Host,
+        related: None,
+        tcptype: None,
+        extensions: Vec::new(),
+    };
+    Gathered { address: SocketAddr::new(ip, port), shown }
+}

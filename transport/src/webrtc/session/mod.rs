@@ -1,0 +1,162 @@
+//! The node of a `WebRtcEndpoint`: owns the transports, turns datagrams into packets and packets into datagrams.
+//!
+//! By direction: [`command`] from the control side, [`receive`] from the network, [`send`] from the graph, [`state`] to the
+//! control side.
+
+mod command;
+mod receive;
+mod report;
+mod send;
+mod state;
+
+use super::event::{IceStatus, StreamReport, TransportStatus};
+use super::plan::{LinePlan, SessionCommand};
+use super::rewrite::Rewriter;
+use super::Watch;
+use crate::net::{LocalNet, OwnPort, UdpPort};
+use crate::sdp;
+use rivero_engine::shard::BuildContext;
+use rivero_engine::{Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use str0m::Rtc;
+use str0m::media::Mid;
+
+/// Ports of the node, in the engine's default order.
+const PORTS: [MediaKind; 3] = MediaKind::ALL;
+
+/// How soon after one request for a key frame the next may go to the same publisher.
+const KEY_FRAME_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+
+pub struct WebRtcSession {
+    id: NodeId,
+    label: String,
+    net: Rc<LocalNet>,
+    own_port: Option<OwnPort>,
+    gathered: Vec<Gathered>,
+    /// Candidates that came before their transport was opened.
+    early: Vec<(Option<usize>, sdp::Candidate)>,
+    transports: Vec<Transport>,
+    status: IceStatus,
+    /// Said once: a source whose format the peer does not take.
+    refused: Option<rivero_engine::Caps>,
+}
+
+/// A local candidate: where datagrams go through, and how descriptions show it.
+#[derive(Clone)]
+struct Gathered {
+    address: SocketAddr,
+    shown: sdp::Candidate,
+}
+
+struct Transport {
+    rtc: Box<Rtc>,
+    dtls: Watch,
+    lines: Vec<Line>,
+    remote_candidates: Vec<sdp::Candidate>,
+    /// When str0m wants to be called.
+    due: MediaTime,
+    /// The addresses that media takes.
+    pair: Option<(SocketAddr, SocketAddr)>,
+    /// ICE has finished its checks.
+    ice_ready: bool,
+    /// Packets were written and not sent yet.
+    dirty: bool,
+    alive: bool,
+}
+
+struct Line {
+    plan: LinePlan,
+    /// str0m's name of the line; ours may be longer than it allows.
+    mid: Mid,
+    rewriter: Rewriter,
+    /// Payload type in use, with the caps that chose it.
+    chosen: Option<(rivero_engine::Caps, Option<u8>)>,
+    /// Sources that were accepted without being announced.
+    admitted: usize,
+    receiving: Option<u32>,
+    key_frame: KeyFrameRequests,
+    inbound: StreamReport,
+    outbound: StreamReport,
+}
+
+/// Merges requests for key frames into few.
+#[derive(Default)]
+struct KeyFrameRequests {
+    last: Option<MediaTime>,
+    wanted: bool,
+}
+
+impl WebRtcSession {
+    /// Called on the worker on which it will live, whose driver offers a [`LocalNet`].
+    pub fn new(context: &BuildContext<'_>, label: String) -> Self {
+        let net = context.local.downcast_ref::<Rc<LocalNet>>().expect("a media worker offers its network").clone();
+        WebRtcSession {
+            id: context.id,
+            label,
+            net,
+            own_port: None,
+            gathered: Vec::new(),
+            early: Vec::new(),
+            transports: Vec::new(),
+            status: IceStatus { transports: vec![TransportStatus::default()], ..IceStatus::default() },
+            refused: None,
+        }
+    }
+
+    fn udp_port(&self) -> &Rc<UdpPort> {
+        self.own_port.as_ref().map_or_else(|| self.net.shared_port(), |own| &own.port)
+    }
+
+    /// Asks to be woken when the first transport, or a delayed request, wants it.
+    fn rearm(&mut self, out: &mut Outbox) {
+        let lines = self.transports.iter().flat_map(|transport| &transport.lines);
+        let delayed = lines.filter(|line| line.key_frame.wanted).filter_map(|line| line.key_frame.last);
+        let due = self.transports.iter().filter(|transport| transport.alive).map(|transport| transport.due);
+        out.wake_at(due.chain(delayed.map(|last| last + KEY_FRAME_INTERVAL)).min());
+    }
+
+    fn on_deadline(&mut self, out: &mut Outbox) {
+        let now = out.now();
+        for index in 0..self.transports.len() {
+            self.request_key_frames(index, now);
+            if self.transports[index].due <= now {
+                self.turn(index, out);
+            }
+        }
+    }
+}
+
+impl Node for WebRtcSession {
+    fn handle(&mut self, input: Input, out: &mut Outbox) {
+        match input {
+            Input::Media { packet, .. } => self.send(&packet, out),
+            Input::Feedback { port, feedback } => {
+                if feedback == Feedback::KeyFrame {
+                    self.want_key_frame(PORTS[port.min(2)], out);
+                }
+            }
+            Input::Command(command) => match command.downcast::<SessionCommand>() {
+                Ok(command) => self.command(*command, out),
+                Err(_) => tracing::error!("a command that is not a session's"),
+            },
+            Input::Deadline => self.on_deadline(out),
+            Input::Flush => self.flush(out),
+        }
+        self.rearm(out);
+    }
+}
+
+impl Drop for WebRtcSession {
+    fn drop(&mut self) {
+        // Tell the peer: BYE and close_notify leave with the worker's next flush.
+        for index in 0..self.transports.len() {
+            if self.transports[index].alive {
+                let _ = self.transports[index].rtc.close();
+                self.say_goodbye(index);
+            }
+        }
+        self.net.forget(self.id);
+        tracing::info!(endpoint = %self.label, "WebRTC session closed");
+    }
+}

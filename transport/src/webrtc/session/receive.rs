@@ -1,0 +1,267 @@
+//! From the network: datagrams go into str0m, packets and events come out.
+
+use super::super::keyframe::starts_key_frame;
+use super::{PORTS, WebRtcSession};
+use crate::net::{Datagram, UdpPort};
+use crate::webrtc::event::{DtlsState, IceState};
+use bytes::Bytes;
+use rivero_engine::{Body, Feedback, MediaKind, MediaTime, Outbox, Packet, Rtp};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use str0m::bwe::BweKind;
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::RtpPacket;
+use str0m::{Event, IceConnectionState, Input, Output};
+
+/// How many sources that were not announced a line accepts: whoever sends them has passed ICE and DTLS, but no more.
+const ADMITTED: usize = 8;
+
+impl WebRtcSession {
+    /// A datagram that the demultiplexer found to be ours.
+    pub fn receive(
+        &mut self,
+        transport: usize,
+        port: &Rc<UdpPort>,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+        out: &mut Outbox,
+    ) {
+        if !self.transports.get(transport).is_some_and(|t| t.alive) {
+            return;
+        }
+        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return };
+        let now = self.net.clock.instant(out.now());
+        let input = Input::Receive(now, receive);
+        let this = &mut self.transports[transport];
+        if !this.rtc.accepts(&input) {
+            return;
+        }
+        if crate::net::is_stun(bytes) {
+            // Accepted means that its integrity was checked against our password.
+            self.net.bind(port.number(), source, (self.id, transport));
+        } else {
+            this.admit(bytes);
+        }
+        if let Err(why) = self.transports[transport].rtc.handle_input(input) {
+            self.fail(transport, &why.to_string(), out);
+            return;
+        }
+        // str0m holds one received packet: fetch it before the next one comes.
+        self.drain(transport, out);
+        self.rearm(out);
+    }
+
+    /// Lets str0m act on the time and on what was written, and takes everything that it has to say.
+    pub(super) fn turn(&mut self, transport: usize, out: &mut Outbox) {
+        let now = self.net.clock.instant(out.now());
+        let this = &mut self.transports[transport];
+        if !this.alive {
+            return;
+        }
+        this.dirty = false;
+        if let Err(why) = this.rtc.handle_input(Input::Timeout(now)) {
+            self.fail(transport, &why.to_string(), out);
+            return;
+        }
+        self.drain(transport, out);
+    }
+
+    fn drain(&mut self, transport: usize, out: &mut Outbox) {
+        loop {
+            match self.transports[transport].rtc.poll_output() {
+                Ok(Output::Timeout(at)) => {
+                    let wait = at.saturating_duration_since(self.net.clock.instant(out.now()));
+                    self.transports[transport].due = out.now() + wait;
+                    break;
+                }
+                Ok(Output::Transmit(transmit)) => {
+                    let bytes: Vec<u8> = transmit.contents.into();
+                    if bytes.first().is_some_and(|first| *first > 3) {
+                        self.note_pair(transport, transmit.source, transmit.destination, out);
+                    }
+                    let port = self.udp_port().clone();
+                    let datagram = Datagram { port, from: transmit.source, to: transmit.destination, bytes };
+                    self.net.send(datagram, (self.id, transport));
+                }
+                Ok(Output::Event(event)) => self.on_event(transport, event, out),
+                Err(why) => {
+                    self.fail(transport, &why.to_string(), out);
+                    break;
+                }
+            }
+        }
+        if self.transports[transport].alive && !self.transports[transport].rtc.is_alive() {
+            self.end(transport, DtlsState::Closed, out);
+        }
+    }
+
+    /// Takes the last words of a session that is being dropped; nobody listens to its events any more.
+    pub(super) fn say_goodbye(&mut self, transport: usize) {
+        while let Ok(output) = self.transports[transport].rtc.poll_output() {
+            match output {
+                Output::Timeout(_) => break,
+                Output::Transmit(transmit) => {
+                    let port = self.udp_port().clone();
+                    let bytes = transmit.contents.into();
+                    let datagram = Datagram { port, from: transmit.source, to: transmit.destination, bytes };
+                    self.net.send(datagram, (self.id, transport));
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn on_event(&mut self, transport: usize, event: Event, out: &mut Outbox) {
+        match event {
+            Event::RtpPacket(packet) => self.on_rtp(transport, packet, out),
+            Event::KeyframeRequest(request) => {
+                self.note_media(out);
+                if let Some(kind) = self.transports[transport].kind_of(request.mid) {
+                    out.feedback(port_of(kind), Feedback::KeyFrame);
+                }
+            }
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, mid }) => {
+                self.note_media(out);
+                if let Some(line) = self.transports[transport].line_mut(mid) {
+                    line.outbound.remb = estimate.as_u64();
+                    out.feedback(port_of(line.plan.kind), Feedback::Bitrate(estimate.as_u64()));
+                }
+            }
+            Event::SenderFeedback(_) => self.note_media(out),
+            Event::IceConnectionStateChange(state) => self.on_ice(transport, state, out),
+            Event::Connected => self.on_connected(transport, out),
+            Event::MediaIngressStats(stats) => self.transports[transport].note_ingress(&stats),
+            Event::MediaEgressStats(stats) => {
+                if stats.remote.is_some() {
+                    self.note_media(out);
+                }
+                self.transports[transport].note_egress(&stats);
+            }
+            Event::Closed => self.end(transport, DtlsState::Closed, out),
+            _ => {}
+        }
+    }
+
+    fn on_ice(&mut self, transport: usize, state: IceConnectionState, out: &mut Outbox) {
+        match state {
+            IceConnectionState::New => {}
+            IceConnectionState::Checking => self.tell_ice(transport, IceState::Connecting, out),
+            // The pair is known with the first datagram that is not STUN, and told before CONNECTED.
+            IceConnectionState::Connected | IceConnectionState::Completed => {
+                self.transports[transport].ice_ready = true;
+                self.tell_dtls(transport, DtlsState::Connecting, out);
+            }
+            IceConnectionState::Disconnected => self.end(transport, DtlsState::Failed, out),
+        }
+    }
+
+    fn on_rtp(&mut self, transport: usize, packet: RtpPacket, out: &mut Outbox) {
+        let header = &packet.header;
+        let number = *header.payload_type;
+        let this = &mut self.transports[transport];
+        let ssrc = *header.ssrc;
+        let found = this.lines.iter_mut().find_map(|line| {
+            let caps = line.plan.payload_types.iter().find(|pt| pt.number == number).map(|pt| pt.caps.clone())?;
+            Some((line, caps))
+        });
+        let Some((line, caps)) = found else { return };
+        if !line.plan.receives || packet.payload.is_empty() {
+            // Padding only, or not wanted.
+            return;
+        }
+        line.receiving = Some(ssrc);
+        line.inbound.ssrc = ssrc;
+        line.inbound.packets += 1;
+        line.inbound.bytes += packet.payload.len() as u64;
+        let kind = line.plan.kind;
+        let key = kind != MediaKind::Video || starts_key_frame(caps.codec(), &packet.payload);
+        if key && kind == MediaKind::Video {
+            line.key_frame.wanted = false;
+        }
+        let rtp = Rtp {
+            ssrc,
+            sequence: *packet.seq_no,
+            timestamp: header.timestamp,
+            marker: header.marker,
+            payload: Bytes::from_owner(packet.payload),
+        };
+        let marker = rtp.marker;
+        let packet = Packet::new(caps, Body::Rtp(Arc::new(rtp)), out.now()).key(key).frame_end(marker);
+        out.media(port_of(kind), packet);
+    }
+
+    /// A consumer cannot go on without a key frame.
+    pub(super) fn want_key_frame(&mut self, kind: MediaKind, out: &mut Outbox) {
+        let now = out.now();
+        for transport in 0..self.transports.len() {
+            for line in &mut self.transports[transport].lines {
+                line.key_frame.wanted |= line.plan.kind == kind && kind == MediaKind::Video && line.plan.receives;
+            }
+            if self.request_key_frames(transport, now) {
+                self.turn(transport, out);
+            }
+        }
+    }
+
+    /// Sends what is wanted and not too soon after the last one. True when something was written.
+    pub(super) fn request_key_frames(&mut self, transport: usize, now: MediaTime) -> bool {
+        let this = &mut self.transports[transport];
+        let mut written = false;
+        for line in this.lines.iter_mut().filter(|line| line.key_frame.wanted) {
+            let soon = line.key_frame.last.is_some_and(|last| now.since(last) < super::KEY_FRAME_INTERVAL);
+            // Before the first packet there is nobody to ask, and a stream begins with a key frame anyway.
+            let Some(ssrc) = line.receiving.filter(|_| !soon) else { continue };
+            let Some(kind) = line.request_kind() else { continue };
+            let mut api = this.rtc.direct_api();
+            let Some(stream) = api.stream_rx(&ssrc.into()) else { continue };
+            stream.request_keyframe(kind);
+            line.key_frame.last = Some(now);
+            line.key_frame.wanted = false;
+            written = true;
+        }
+        if written {
+            this.due = now;
+        }
+        written
+    }
+}
+
+impl super::Transport {
+    pub(super) fn line_mut(&mut self, mid: str0m::media::Mid) -> Option<&mut super::Line> {
+        self.lines.iter_mut().find(|line| line.mid == mid)
+    }
+
+    fn kind_of(&self, mid: str0m::media::Mid) -> Option<MediaKind> {
+        self.lines.iter().find(|line| line.mid == mid).map(|line| line.plan.kind)
+    }
+
+    /// Expects a source that no description announced: its payload type tells the line (RFC 9143, section 9.2).
+    fn admit(&mut self, datagram: &[u8]) {
+        let [_, second, _, _, _, _, _, _, s0, s1, s2, s3, ..] = datagram else { return };
+        let is_rtp = datagram[0] >> 6 == 2 && !(192..=223).contains(second);
+        if !is_rtp || !self.rtc.is_connected() {
+            return;
+        }
+        let ssrc = u32::from_be_bytes([*s0, *s1, *s2, *s3]);
+        let number = second & 0x7f;
+        let mut api = self.rtc.direct_api();
+        if api.stream_rx(&ssrc.into()).is_some() {
+            return;
+        }
+        let takes = |line: &&mut super::Line| {
+            line.plan.receives && line.plan.payload_types.iter().any(|payload_type| payload_type.number == number)
+        };
+        let Some(line) = self.lines.iter_mut().find(takes) else { return };
+        if line.admitted < ADMITTED {
+            line.admitted += 1;
+            api.expect_stream_rx(ssrc.into(), None, line.mid, None).suppress_nack(!super::command::nack(&line.plan));
+        }
+    }
+}
+
+/// The port of the node for a kind.
+pub(super) fn port_of(kind: MediaKind) -> usize {
+    PORTS.iter().position(|port| *port == kind).unwrap_or(2)
+}

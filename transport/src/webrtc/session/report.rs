@@ -1,0 +1,43 @@
+//! Counters: kept as str0m reports them, once a second, and handed over when asked.
+
+use super::{Transport, WebRtcSession};
+use crate::webrtc::event::SessionReport;
+use str0m::stats::{MediaEgressStats, MediaIngressStats};
+
+impl WebRtcSession {
+    pub(super) fn report(&self) -> SessionReport {
+        let inbound = self.lines().filter(|line| line.plan.receives && line.inbound.packets > 0);
+        let outbound = self.lines().filter(|line| line.plan.sends && line.outbound.packets > 0);
+        SessionReport {
+            inbound: inbound.map(|line| line.inbound.clone()).collect(),
+            outbound: outbound.map(|line| line.outbound.clone()).collect(),
+            status: self.status.clone(),
+        }
+    }
+}
+
+impl Transport {
+    pub(super) fn note_ingress(&mut self, stats: &MediaIngressStats) {
+        let Some(line) = self.line_mut(stats.mid) else { return };
+        let clock_rate = f64::from(line.plan.payload_types.first().map_or(90_000, |pt| pt.caps.clock_rate()));
+        let inbound = &mut line.inbound;
+        inbound.fir = stats.firs;
+        inbound.pli = stats.plis;
+        inbound.nack = stats.nacks;
+        inbound.jitter = f64::from(stats.jitter) / clock_rate;
+        inbound.fraction_lost = stats.loss.map_or(inbound.fraction_lost, f64::from);
+    }
+
+    pub(super) fn note_egress(&mut self, stats: &MediaEgressStats) {
+        let Some(line) = self.line_mut(stats.mid) else { return };
+        let outbound = &mut line.outbound;
+        outbound.fir = stats.firs;
+        outbound.pli = stats.plis;
+        outbound.nack = stats.nacks;
+        outbound.fraction_lost = stats.loss.map_or(outbound.fraction_lost, f64::from);
+        outbound.round_trip = stats.rtt.map_or(outbound.round_trip, |rtt| rtt.as_secs_f64());
+        if let Some(remote) = &stats.remote {
+            outbound.lost = remote.packets_lost;
+        }
+    }
+}

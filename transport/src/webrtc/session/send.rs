@@ -1,0 +1,142 @@
+//! From the graph: packets are renumbered for the peer and written to str0m, which sends them when the pass is over.
+
+use super::receive::port_of;
+use super::{Line, WebRtcSession};
+use rivero_engine::{Body, Caps, MediaKind, Outbox, Packet, What};
+use std::sync::Arc;
+use str0m::media::KeyframeRequestKind;
+use str0m::rtp::RtpWrite;
+
+/// The largest payload that str0m's packet buffer holds beside header, extensions and authentication tag.
+const MAX_PAYLOAD: usize = 1900;
+
+impl WebRtcSession {
+    pub(super) fn send(&mut self, packet: &Packet, out: &mut Outbox) {
+        let Body::Rtp(rtp) = &packet.body else { return };
+        let kind = packet.kind();
+        let clock = self.net.clock.clone();
+        let mut refused = false;
+        for transport in self.transports.iter_mut().filter(|transport| transport.alive) {
+            if !transport.rtc.is_connected() {
+                continue;
+            }
+            let Some(line) = transport.lines.iter_mut().find(|line| line.plan.kind == kind && line.plan.sends) else {
+                continue;
+            };
+            let Some(number) = line.payload_type_for(&packet.caps) else {
+                refused = true;
+                continue;
+            };
+            if rtp.payload.len() > MAX_PAYLOAD {
+                tracing::debug!(bytes = rtp.payload.len(), "a payload is too long for a datagram and is dropped");
+                continue;
+            }
+            let Some((sequence, timestamp)) = line.rewriter.rewrite(rtp, packet.entered, packet.discontinuity) else {
+                continue;
+            };
+            let mut api = transport.rtc.direct_api();
+            let Some(stream) = api.stream_tx(&line.plan.local_ssrc.into()) else { continue };
+            let payload: Arc<[u8]> = Arc::from(&rtp.payload[..]);
+            let wallclock = clock.instant(packet.entered);
+            let write = RtpWrite::new(number.into(), sequence.into(), timestamp, wallclock, payload)
+                .marker(rtp.marker)
+                .nackable(false);
+            stream.write_rtp(write);
+            line.outbound.packets += 1;
+            line.outbound.bytes += rtp.payload.len() as u64;
+            transport.dirty = true;
+            out.left(kind, packet.entered);
+            out.flush();
+        }
+        if refused {
+            self.refuse(&packet.caps, kind, out);
+        }
+    }
+
+    /// The pass is over: everything that was written leaves together.
+    pub(super) fn flush(&mut self, out: &mut Outbox) {
+        for transport in 0..self.transports.len() {
+            if self.transports[transport].dirty {
+                self.turn(transport, out);
+            }
+        }
+    }
+
+    /// Says once for each format that the peer does not take it and that nothing here converts it.
+    fn refuse(&mut self, caps: &Caps, kind: MediaKind, out: &mut Outbox) {
+        if self.refused.as_ref() == Some(caps) {
+            return;
+        }
+        self.refused = Some(caps.clone());
+        let description = format!("Formats are not compatible: the peer takes no {caps} at its {kind} input");
+        tracing::warn!(endpoint = %self.label, port = port_of(kind), "{description}");
+        out.notice(What::Error { kind: rivero_engine::notice::ErrorKind::Format, description });
+    }
+}
+
+impl Line {
+    /// The negotiated payload type for a format: the same format if there is one, otherwise the same codec in a way of
+    /// packing that the peer understands.
+    fn payload_type_for(&mut self, caps: &Caps) -> Option<u8> {
+        if let Some((known, number)) = &self.chosen
+            && known == caps
+        {
+            return *number;
+        }
+        let same = self.plan.payload_types.iter().find(|pt| pt.caps == *caps);
+        let alike = || self.plan.payload_types.iter().find(|pt| is_alike(&pt.caps, caps));
+        let number = same.or_else(alike).map(|payload_type| payload_type.number);
+        self.chosen = Some((caps.clone(), number));
+        number
+    }
+
+    /// How this peer can be asked for a key frame: PLI where negotiated (RFC 4585), otherwise FIR (RFC 5104).
+    pub(super) fn request_kind(&self) -> Option<KeyframeRequestKind> {
+        let any = |wanted: fn(&super::super::plan::PayloadType) -> bool| self.plan.payload_types.iter().any(wanted);
+        if any(|payload_type| payload_type.pli) {
+            Some(KeyframeRequestKind::Pli)
+        } else if any(|payload_type| payload_type.fir) {
+            Some(KeyframeRequestKind::Fir)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether packets of one format can be sent as the other: the same codec, clock and channels, and for H.264 the same
+/// packetization mode (RFC 6184, section 8.1), for VP9 the same profile (RFC 9628, section 6).
+fn is_alike(ours: &Caps, theirs: &Caps) -> bool {
+    let parameter = |caps: &Caps, name: &str, default: &str| {
+        let pairs = caps.format().unwrap_or_default().split(';').map(str::trim).filter_map(|pair| pair.split_once('='));
+        let value = pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        value.unwrap_or(default).to_owned()
+    };
+    let same = |name, default| parameter(ours, name, default) == parameter(theirs, name, default);
+    ours.codec() == theirs.codec()
+        && ours.clock_rate() == theirs.clock_rate()
+        && match ours.codec() {
+            rivero_engine::Codec::H264 => same("packetization-mode", "0"),
+            rivero_engine::Codec::Vp9 => same("profile-id", "0"),
+            _ => true,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_alike;
+    use rivero_engine::{Caps, Codec};
+
+    #[test]
+    fn formats_that_can_be_sent_as_each_other() {
+        let h264 = |format| Caps::video(Codec::H264, Some(format));
+        assert!(is_alike(
+            &h264("profile-level-id=42e01f;packetization-mode=1"),
+            &h264("level-asymmetry-allowed=1; packetization-mode=1;profile-level-id=42001f")
+        ));
+        assert!(!is_alike(&h264("packetization-mode=1"), &h264("profile-level-id=42e01f")));
+        assert!(is_alike(&Caps::video(Codec::Vp9, None), &Caps::video(Codec::Vp9, Some("profile-id=0"))));
+        assert!(!is_alike(&Caps::video(Codec::Vp9, Some("profile-id=2")), &Caps::video(Codec::Vp9, None)));
+        assert!(!is_alike(&Caps::video(Codec::Vp8, None), &Caps::video(Codec::Vp9, None)));
+        assert!(is_alike(&Caps::audio(Codec::Opus, 48_000, 2), &Caps::audio(Codec::Opus, 48_000, 2)));
+    }
+}

@@ -1,0 +1,221 @@
+//! Drives one shard of the graph on one thread: a current-thread runtime, the worker's sockets, its timers and commands.
+//! Whatever arrives together is handed in together, the graph runs to completion, and what it wrote leaves together.
+
+use crate::net::{LocalNet, NetSettings};
+use crate::webrtc::Certificate;
+use rivero_engine::graph::{Placement, WorkerHandle};
+use rivero_engine::notice::NoticeSink;
+use rivero_engine::shard::{Batch, Command, Shard};
+use rivero_engine::{Clock, Engine, MediaTime};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Batches that fit between two workers, and commands that fit before a worker.
+const QUEUE: usize = 64;
+/// How often a worker's load is measured.
+const MEASURE: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub struct WorkerSettings {
+    pub workers: usize,
+    pub placement: Placement,
+    pub net: NetSettings,
+}
+
+/// The running workers. Dropping it does not stop them; [`Workers::stop`] does.
+pub struct Workers {
+    pub engine: Engine,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("no UDP port of the configured range is free: {0}")]
+    NoPort(io::Error),
+    #[error("a media worker cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+impl Workers {
+    /// Starts the threads and waits until each has its port.
+    pub fn start(
+        settings: &WorkerSettings,
+        clock: Arc<dyn Clock>,
+        notices: NoticeSink,
+        certificate: Arc<Certificate>,
+    ) -> Result<Self, StartError> {
+        let (stop, stopped) = watch::channel(false);
+        let (roads, arrivals): (Vec<_>, Vec<_>) = (0..settings.workers).map(|_| mpsc::channel::<Batch>(QUEUE)).unzip();
+        let mut handles = Vec::new();
+        let mut threads = Vec::new();
+        for (number, arrivals) in arrivals.into_iter().enumerate() {
+            let (commands, receiver) = mpsc::channel(QUEUE);
+            let busy = Arc::new(AtomicU32::new(0));
+            let (ready, started) = oneshot::channel();
+            let worker = Worker {
+                number: number as u16,
+                clock: clock.clone(),
+                notices: notices.clone(),
+                roads: roads.clone(),
+                net: settings.net.clone(),
+                certificate: certificate.clone(),
+                commands: receiver,
+                arrivals,
+                stopped: stopped.clone(),
+                busy: busy.clone(),
+            };
+            let builder = std::thread::Builder::new().name(format!("media-{number}"));
+            threads.push(builder.spawn(move || worker.run(ready)).map_err(StartError::Thread)?);
+            match started.blocking_recv() {
+                Ok(Ok(())) => handles.push(WorkerHandle { commands, busy }),
+                Ok(Err(why)) => return Err(StartError::NoPort(why)),
+                Err(_) => return Err(StartError::Thread(io::Error::other("it ended at once"))),
+            }
+        }
+        let engine = Engine::new(handles, clock, settings.placement);
+        Ok(Workers { engine, stop, threads })
+    }
+
+    /// Ends all workers and waits for them. Release the pipelines first; what is left is dropped.
+    pub fn stop(self) {
+        // The receivers live as long as their threads.
+        let _ = self.stop.send(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a media worker ended with a panic");
+            }
+        }
+    }
+}
+
+struct Worker {
+    number: u16,
+    clock: Arc<dyn Clock>,
+    notices: NoticeSink,
+    roads: Vec<mpsc::Sender<Batch>>,
+    net: NetSettings,
+    certificate: Arc<Certificate>,
+    commands: mpsc::Receiver<Command>,
+    arrivals: mpsc::Receiver<Batch>,
+    stopped: watch::Receiver<bool>,
+    busy: Arc<AtomicU32>,
+}
+
+impl Worker {
+    fn run(self, ready: oneshot::Sender<io::Result<()>>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(why) => return drop(ready.send(Err(why))),
+        };
+        let local = tokio::task::LocalSet::new();
+        runtime.block_on(local.run_until(self.serve(ready)));
+    }
+
+    async fn serve(mut self, ready: oneshot::Sender<io::Result<()>>) {
+        let net = match LocalNet::new(self.clock.clone(), self.net.clone(), self.certificate.clone()) {
+            Ok(net) => net,
+            Err(why) => return drop(ready.send(Err(why))),
+        };
+        let port = net.shared_port().number();
+        let roads = std::mem::take(&mut self.roads);
+        let offered = Rc::new(net.clone());
+        let shard = Shard::new(self.number, self.clock.clone(), self.notices.clone(), roads, offered);
+        let shard = Rc::new(RefCell::new(shard));
+        net.start(&shard);
+        tracing::info!(worker = self.number, port, "media worker listens on a UDP port");
+        let _ = ready.send(Ok(()));
+
+        let mut load = Load::new(self.clock.now());
+        loop {
+            let deadline = shard.borrow().next_deadline();
+            let wake = load.wake(deadline);
+            tokio::select! {
+                biased;
+                _ = self.stopped.changed() => break,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.take_commands(&shard, command),
+                    None => break,
+                },
+                Some(batch) = self.arrivals.recv() => self.take_batches(&shard, batch),
+                () = net.rearm.notified() => {}
+                () = sleep_until(wake, &*self.clock) => {}
+            }
+            shard.borrow_mut().run();
+            net.flush();
+            load.measure(self.clock.now(), &self.busy);
+        }
+        tracing::debug!(worker = self.number, dropped = net.dropped.get(), strangers = net.strangers.get(), "ended");
+    }
+
+    fn take_commands(&mut self, shard: &RefCell<Shard>, first: Command) {
+        let mut shard = shard.borrow_mut();
+        shard.apply(first);
+        for _ in 0..QUEUE {
+            let Ok(command) = self.commands.try_recv() else { break };
+            shard.apply(command);
+        }
+    }
+
+    fn take_batches(&mut self, shard: &RefCell<Shard>, first: Batch) {
+        let mut shard = shard.borrow_mut();
+        shard.accept(first);
+        for _ in 0..QUEUE {
+            let Ok(batch) = self.arrivals.try_recv() else { break };
+            shard.accept(batch);
+        }
+    }
+}
+
+/// Sleeps until a media time; for ever without one.
+async fn sleep_until(at: Option<MediaTime>, clock: &dyn Clock) {
+    match at {
+        Some(at) => tokio::time::sleep_until(clock.instant(at).into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How busy the thread is, from its CPU time over the last second. An idle thread is not woken to be measured.
+struct Load {
+    since: MediaTime,
+    cpu: Duration,
+    busy: u32,
+}
+
+impl Load {
+    fn new(now: MediaTime) -> Self {
+        Load { since: now, cpu: thread_cpu(), busy: 0 }
+    }
+
+    /// When the worker should wake: at its deadline, or to notice that it is no longer busy.
+    fn wake(&self, deadline: Option<MediaTime>) -> Option<MediaTime> {
+        let measure = (self.busy > 0).then(|| self.since + MEASURE);
+        [deadline, measure].into_iter().flatten().min()
+    }
+
+    fn measure(&mut self, now: MediaTime, busy: &AtomicU32) {
+        let elapsed = now.since(self.since);
+        if elapsed < MEASURE {
+            return;
+        }
+        let cpu = thread_cpu();
+        let share = cpu.saturating_sub(self.cpu).as_micros() * 1000 / elapsed.as_micros().max(1);
+        self.busy = if share < 10 { 0 } else { share.min(1000) as u32 };
+        busy.store(self.busy, Ordering::Relaxed);
+        self.since = now;
+        self.cpu = cpu;
+    }
+}
+
+/// CPU time of the calling thread.
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
