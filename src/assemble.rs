@@ -44,7 +44,7 @@ pub struct Assembly {
 
 impl Assembly {
     /// Starts everything. Call inside the runtime that shall serve the clients.
-    pub fn start(settings: ServerSettings, elements: ElementSettings) -> Result<Self, StartError> {
+    pub async fn start(settings: ServerSettings, elements: ElementSettings) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let webrtc = Arc::new(webrtc_config(&elements, &*clock)?);
         let notices = NoticeQueue::default();
@@ -54,6 +54,7 @@ impl Assembly {
             net: NetSettings { ports: (elements.base_rtp.min_port, elements.base_rtp.max_port) },
         };
         let workers = Workers::start(&worker_settings, clock.clone(), notices.sink(), webrtc.certificate.clone())
+            .await
             .map_err(StartError::new)?;
         let media = media(workers.engine.clone(), elements, webrtc);
         let server = serve_api(&settings, &media, clock);

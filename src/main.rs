@@ -55,7 +55,7 @@ fn run(options: &Options) -> Result<(), StartError> {
         .map_err(StartError::new)?;
     runtime.block_on(async {
         let mut signals = StopSignals::install().map_err(StartError::new)?;
-        let assembly = Assembly::start(server, elements)?;
+        let assembly = Assembly::start(server, elements).await?;
         tracing::info!(target: "KurentoMediaServer", "Kurento Media Server started");
         let signal = signals.wait().await;
         tracing::info!(target: "KurentoMediaServer", "{signal}: releasing everything");

@@ -48,8 +48,9 @@ pub async fn answer(server: &Arc<Server>, connection: ConnectionId, text: &str) 
     let Request { id, method, params } = request;
     let outcome = guarded(server, &method, params).await;
     let result_session = outcome.as_ref().ok().and_then(|result| result.get("sessionId")?.as_str()).map(str::to_owned);
-    bind(server, connection, result_session.as_deref());
+    // What answers a notification is an error, and errors never change for whom a connection speaks.
     let Some(request_id) = request_id else { return envelope::notification_answer(outcome) };
+    bind(server, connection, result_session.as_deref());
     let text = json::write(&envelope::response(id, outcome));
     if let (Some(cache), Some(session)) = (&server.cache, result_session.clone().or(named)) {
         let answer = cache::Answer { text: text.as_str().into(), session: result_session };

@@ -13,10 +13,20 @@ let browser;
 before(async () => { browser = await launch(); });
 after(() => browser?.close());
 
-/** What must hold of a picture that has been through the server: same colours, and it moves. */
-async function assertSamePicture(page, local, remote) {
-  const [here, there] = [await page.evaluate((s) => window.look.colour(s), local), await page.evaluate((s) => window.look.colour(s), remote)];
+/**
+ * What must hold of a picture that has been through the server: same colours, and it moves. Chromium shows VP9 and AV1 a
+ * third too dark wherever the colour-space header extension is not negotiated, also between two of its own peers: there
+ * the colours are compared after evening out the brightness.
+ */
+async function assertSamePicture(page, local, remote, codec = '') {
+  const here = await page.evaluate((s) => window.look.colour(s), local);
+  let there = await page.evaluate((s) => window.look.colour(s), remote);
   assert.ok(here.some((c) => c > 20), `the sent picture is not black: ${here}`);
+  if (/VP9|AV1/.test(codec)) {
+    const brightness = Math.max(...there) / Math.max(...here);
+    assert.ok(brightness > 0.5 && brightness < 1.1, `the brightness is about right: ${brightness}`);
+    there = there.map((c) => c / brightness);
+  }
   here.forEach((c, i) => assert.ok(Math.abs(c - there[i]) < 14, `the mean colour that comes back is the one sent: ${there.map(Math.round)} for ${here.map(Math.round)}`));
   await assertMoves(page, remote);
 }
@@ -307,7 +317,7 @@ for (const version of VERSIONS) {
         assert.equal(seen.codec, `video/${codec}`);
         assert.equal(sent.sentCodec, `video/${codec}`);
         assert.equal(seen.lost, 0);
-        await assertSamePicture(page, '#local_publisher', '#remote_viewer');
+        await assertSamePicture(page, '#local_publisher', '#remote_viewer', codec);
         await assertHeard(page, '#remote_viewer');
       }));
     }
@@ -331,8 +341,8 @@ for (const version of VERSIONS) {
       const endpoint = await pipeline.create('WebRtcEndpoint');
       await endpoint.connect(endpoint);
       const peer = await attach(page, version, endpoint, { name: 'offered', serverOffers: true });
-      await until('frames', peer.figures, (f) => f.decoded > FRAMES && f.audioPackets > 10);
-      await assertSamePicture(page, '#local_offered', '#remote_offered');
+      const { codec } = await until('frames', peer.figures, (f) => f.decoded > FRAMES && f.audioPackets > 10);
+      await assertSamePicture(page, '#local_offered', '#remote_offered', codec);
     }));
 
     test('through a Dispatcher: the picture follows the switch', () => stage(async (page, pipeline) => {

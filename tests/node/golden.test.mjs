@@ -17,6 +17,7 @@ const PATTERNS = {
   ms: '\\d{13}',
   seconds: '\\d{10}',
   digits: '\\d+',
+  number: '-?\\d+(?:\\.\\d+)?(?:e-?\\d+)?',
   string: '(?:[^"\\\\]|\\\\.)*',
 };
 const ANSWER_MS = 5_000;

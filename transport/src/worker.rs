@@ -45,7 +45,7 @@ pub enum StartError {
 
 impl Workers {
     /// Starts the threads and waits until each has its port.
-    pub fn start(
+    pub async fn start(
         settings: &WorkerSettings,
         clock: Arc<dyn Clock>,
         notices: NoticeSink,
@@ -73,7 +73,7 @@ impl Workers {
             };
             let builder = std::thread::Builder::new().name(format!("media-{number}"));
             threads.push(builder.spawn(move || worker.run(ready)).map_err(StartError::Thread)?);
-            match started.blocking_recv() {
+            match started.await {
                 Ok(Ok(())) => handles.push(WorkerHandle { commands, busy }),
                 Ok(Err(why)) => return Err(StartError::NoPort(why)),
                 Err(_) => return Err(StartError::Thread(io::Error::other("it ended at once"))),

@@ -68,6 +68,40 @@ impl Rewriter {
     }
 }
 
+/// How far back numbers of packets without payload are remembered: as far as packets may arrive out of order.
+const PADDING_MEMORY: usize = 512;
+
+/// Closes up the numbers of a source that sends packets of padding only, as browsers do to probe the path. They are not
+/// forwarded, and their numbers must not look like losses to anyone.
+#[derive(Debug, Default)]
+pub struct PaddingGaps {
+    /// Left out before all that is remembered.
+    before: u64,
+    /// Left out lately, in order.
+    recent: std::collections::VecDeque<u64>,
+}
+
+impl PaddingGaps {
+    /// Notes a packet that is left out.
+    pub fn leave_out(&mut self, sequence: u64) {
+        let at = self.recent.partition_point(|other| *other < sequence);
+        if self.recent.get(at) == Some(&sequence) {
+            return;
+        }
+        self.recent.insert(at, sequence);
+        if self.recent.len() > PADDING_MEMORY {
+            self.recent.pop_front();
+            self.before += 1;
+        }
+    }
+
+    /// The number of a packet as if those before it had never been left out.
+    pub fn close_up(&self, sequence: u64) -> u64 {
+        let recent = self.recent.partition_point(|other| *other < sequence) as u64;
+        sequence.saturating_sub(self.before + recent)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +129,18 @@ mod tests {
         let mut rewriter = Rewriter::new(90_000, 0);
         rewriter.rewrite(&rtp(1, 10, 0), at(0), true);
         assert_eq!(rewriter.rewrite(&rtp(1, 40, 90_000), at(1000), true), Some((2, 90_000)), "numbers close up, time does not");
+    }
+
+    #[test]
+    fn padding_leaves_no_gap_even_out_of_order() {
+        let mut gaps = PaddingGaps::default();
+        assert_eq!(gaps.close_up(10), 10);
+        gaps.leave_out(12);
+        gaps.leave_out(13);
+        gaps.leave_out(13);
+        assert_eq!([11, 14, 15].map(|n| gaps.close_up(n)), [11, 12, 13], "a late one keeps its place");
+        (100..2000).for_each(|n| gaps.leave_out(n));
+        assert_eq!(gaps.close_up(2000), 98, "however many");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
 use super::{Gathered, KeyFrameRequests, Line, Transport, WebRtcSession};
 use crate::sdp::{self, Address, CandidateType};
 use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
-use crate::webrtc::rewrite::Rewriter;
+use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
 use rivero_engine::{Codec, MediaKind, Outbox};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -104,6 +104,7 @@ impl WebRtcSession {
             remote_candidates: Vec::new(),
             due: out.now(),
             pair: None,
+            checking: false,
             ice_ready: false,
             dirty: false,
             alive: true,
@@ -139,6 +140,9 @@ impl WebRtcSession {
         self.gathered = gathered;
         out.tell(WebRtcEvent::GatheringDone);
         for index in 0..self.transports.len() {
+            if self.transports[index].checking {
+                self.tell_ice(index, IceState::Connecting, out);
+            }
             self.turn(index, out);
         }
         Ok(self.gathered.iter().map(|gathered| gathered.shown.clone()).collect())
@@ -210,6 +214,7 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
         chosen: None,
         admitted: 0,
         receiving: None,
+        padding: PaddingGaps::default(),
         key_frame: KeyFrameRequests::default(),
         inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
         outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },

@@ -11,7 +11,7 @@ mod state;
 
 use super::event::{IceStatus, StreamReport, TransportStatus};
 use super::plan::{LinePlan, SessionCommand};
-use super::rewrite::Rewriter;
+use super::rewrite::{PaddingGaps, Rewriter};
 use super::Watch;
 use crate::net::{LocalNet, OwnPort, UdpPort};
 use crate::sdp;
@@ -58,6 +58,8 @@ struct Transport {
     due: MediaTime,
     /// The addresses that media takes.
     pair: Option<(SocketAddr, SocketAddr)>,
+    /// ICE has begun its checks.
+    checking: bool,
     /// ICE has finished its checks.
     ice_ready: bool,
     /// Packets were written and not sent yet.
@@ -75,6 +77,7 @@ struct Line {
     /// Sources that were accepted without being announced.
     admitted: usize,
     receiving: Option<u32>,
+    padding: PaddingGaps,
     key_frame: KeyFrameRequests,
     inbound: StreamReport,
     outbound: StreamReport,

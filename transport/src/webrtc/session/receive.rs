@@ -1,6 +1,7 @@
 //! From the network: datagrams go into str0m, packets and events come out.
 
 use super::super::keyframe::starts_key_frame;
+use super::super::rewrite::PaddingGaps;
 use super::{PORTS, WebRtcSession};
 use crate::net::{Datagram, UdpPort};
 use crate::webrtc::event::{DtlsState, IceState};
@@ -147,7 +148,13 @@ impl WebRtcSession {
     fn on_ice(&mut self, transport: usize, state: IceConnectionState, out: &mut Outbox) {
         match state {
             IceConnectionState::New => {}
-            IceConnectionState::Checking => self.tell_ice(transport, IceState::Connecting, out),
+            IceConnectionState::Checking => {
+                self.transports[transport].checking = true;
+                // Checks begin with the first remote candidate, but applications expect to hear of them after gathering.
+                if !self.gathered.is_empty() {
+                    self.tell_ice(transport, IceState::Connecting, out);
+                }
+            }
             // The pair is known with the first datagram that is not STUN, and told before CONNECTED.
             IceConnectionState::Connected | IceConnectionState::Completed => {
                 self.transports[transport].ice_ready = true;
@@ -167,11 +174,16 @@ impl WebRtcSession {
             Some((line, caps))
         });
         let Some((line, caps)) = found else { return };
-        if !line.plan.receives || packet.payload.is_empty() {
-            // Padding only, or not wanted.
+        if !line.plan.receives {
             return;
         }
-        line.receiving = Some(ssrc);
+        if line.receiving.replace(ssrc) != Some(ssrc) {
+            line.padding = PaddingGaps::default();
+        }
+        if packet.payload.is_empty() {
+            line.padding.leave_out(*packet.seq_no);
+            return;
+        }
         line.inbound.ssrc = ssrc;
         line.inbound.packets += 1;
         line.inbound.bytes += packet.payload.len() as u64;
@@ -182,7 +194,7 @@ impl WebRtcSession {
         }
         let rtp = Rtp {
             ssrc,
-            sequence: *packet.seq_no,
+            sequence: line.padding.close_up(*packet.seq_no),
             timestamp: header.timestamp,
             marker: header.marker,
             payload: Bytes::from_owner(packet.payload),
