@@ -45,7 +45,10 @@ fn done() -> Ready<Answer> {
 }
 
 fn children(call: &Call) -> Answer {
-    Ok(call.server.children(&call.object).iter().map(|child| Json::from(child.id())).collect())
+    // Kurento keeps children in the order of their ids.
+    let mut children = call.server.children(&call.object);
+    children.sort_by(|a, b| a.id().cmp(b.id()));
+    Ok(children.iter().map(|child| Json::from(child.id())).collect())
 }
 
 fn tags(call: &Call) -> Json {

@@ -104,13 +104,15 @@ fn set_remb_params(call: &Call) -> Answer {
     let face = webrtc(&call.object)?;
     let known = remb_defaults();
     let given = call.args.json("rembParams").as_object().cloned().unwrap_or_default();
-    let narrow = |value: &Json| match value.as_f64() {
-        // Kurento keeps these numbers in single precision, and answers them so.
-        Some(number) if value.is_f64() => json!(f64::from(number as f32)),
-        _ => value.clone(),
+    let keep = |(name, value): (String, Json)| {
+        let kept = match known.get(name.as_str())? {
+            // Kurento keeps these numbers in single precision, and answers them so.
+            Json::Number(number) if number.is_f64() => json!(f64::from(value.as_f64()? as f32)),
+            _ => value,
+        };
+        Some((name, kept))
     };
-    let fields: Map<String, Json> =
-        given.iter().filter(|(name, _)| known.get(name.as_str()).is_some()).map(|(n, v)| (n.clone(), narrow(v))).collect();
+    let fields: Map<String, Json> = given.into_iter().filter_map(keep).collect();
     let mut settings = face.settings();
     settings.remb_params.get_or_insert_default().extend(fields);
     Ok(Json::Null)

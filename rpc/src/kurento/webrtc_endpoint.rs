@@ -161,7 +161,13 @@ fn set_stun_port(call: &Call) -> Answer {
 }
 
 async fn gather_candidates(call: Call) -> Answer {
-    webrtc(&call.object)?.endpoint.gather_candidates().await.map_err(|why| {
+    let endpoint = &webrtc(&call.object)?.endpoint;
+    if endpoint.local_description().is_none() {
+        // Kurento takes it without a word; there is nothing to gather for.
+        tracing::warn!(endpoint = call.object.id(), "gatherCandidates before negotiation does nothing");
+        return Ok(Json::Null);
+    }
+    endpoint.gather_candidates().await.map_err(|why| {
         tracing::warn!("Error gathering candidates: {why}");
         Error::GatherCandidates("Error gathering candidates".to_owned())
     })?;
@@ -175,12 +181,19 @@ async fn add_ice_candidate(call: Call) -> Answer {
         // The browser's way to say that there are no more.
         return Ok(Json::Null);
     }
-    let candidate: Candidate = text.parse().map_err(|why| {
-        tracing::warn!("a candidate is refused: {why}");
-        Error::AddCandidate("Error adding candidate".to_owned())
-    })?;
+    let endpoint = &webrtc(&call.object)?.endpoint;
+    let candidate: Candidate = match text.parse() {
+        Ok(candidate) => candidate,
+        Err(why) => {
+            tracing::warn!(endpoint = call.object.id(), "a candidate is refused: {why}");
+            // Before negotiation Kurento only stores candidates, and refuses none.
+            let early = endpoint.local_description().is_none();
+            let refusal = || Error::AddCandidate("Error adding candidate".to_owned());
+            return if early { Ok(Json::Null) } else { Err(refusal()) };
+        }
+    };
     let index = given.get("sdpMLineIndex").and_then(Json::as_u64).and_then(|index| usize::try_from(index).ok());
-    webrtc(&call.object)?.endpoint.add_ice_candidate(candidate, index).await?;
+    endpoint.add_ice_candidate(candidate, index).await?;
     Ok(Json::Null)
 }
 
