@@ -21,8 +21,9 @@ help: ## list the verbs
 run: build ## build and start the server on port 8888; CONF=path names a configuration, ARGS=... any options
 	cargo run --locked --quiet -- $(if $(CONF),--conf-file $(CONF)) $(ARGS)
 
-build: build-tools ## build the server, target/debug/rivero
+build: build-tools ## build the server: target/debug/rivero, also under the name kurento-media-server
 	cargo build --locked
+	@ln -sf rivero "$${CARGO_TARGET_DIR:-target}/debug/kurento-media-server"
 
 test: build-tools test-tools ## run every test, Rust and browser; ONLY="a.test.mjs" runs files of tests/node alone
 	scripts/test.sh $(ONLY)

@@ -40,6 +40,7 @@ pub struct Assembly {
     server: Arc<Server>,
     workers: Workers,
     stop: watch::Sender<bool>,
+    kill_limit: Option<f64>,
 }
 
 impl Assembly {
@@ -63,7 +64,19 @@ impl Assembly {
         tokio::spawn(server.clone().collect_forever());
         let (stop, stopped) = watch::channel(false);
         open_doors(&settings, &server, &stopped)?;
-        Ok(Assembly { server, workers, stop })
+        Ok(Assembly { server, workers, stop, kill_limit: settings.resources.kill_limit })
+    }
+
+    /// Ends when `killLimit` is configured, the process uses more than that part of the system's limits, and no object is
+    /// left that could be the reason: something leaks, and whoever supervises the process shall start it anew.
+    pub async fn exhausted(&self) {
+        let Some(limit) = self.kill_limit else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if self.server.object_count() == 0 && self.server.limits().exceeds(limit, self.server.uptime()) {
+                return;
+            }
+        }
     }
 
     /// Closes the doors, releases every pipeline and ends the workers.
@@ -255,7 +268,8 @@ fn described() -> (api::model::Api, Bindings) {
 pub fn modules() -> Vec<&'static str> {
     let (api, bindings) = described();
     let offers = |module: &&api::model::Module| {
-        matches!(module.name, "core" | "elements" | "filters") || module.classes.iter().any(|c| bindings.creates(c.name))
+        matches!(module.name, "core" | "elements" | "filters")
+            || module.classes.iter().any(|c| bindings.creates(c.name))
     };
     api.modules.iter().filter(offers).map(|module| module.name).collect()
 }

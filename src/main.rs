@@ -57,8 +57,11 @@ fn run(options: &Options) -> Result<(), StartError> {
         let mut signals = StopSignals::install().map_err(StartError::new)?;
         let assembly = Assembly::start(server, elements).await?;
         tracing::info!(target: "KurentoMediaServer", "Kurento Media Server started");
-        let signal = signals.wait().await;
-        tracing::info!(target: "KurentoMediaServer", "{signal}: releasing everything");
+        let why = tokio::select! {
+            signal = signals.wait() => signal,
+            () = assembly.exhausted() => "killLimit reached",
+        };
+        tracing::info!(target: "KurentoMediaServer", "{why}: releasing everything");
         assembly.stop().await;
         tracing::info!(target: "KurentoMediaServer", "Kurento Media Server stopped");
         Ok(())

@@ -58,7 +58,8 @@ fn media_crosses_workers_and_feedback_comes_back() {
     emit(&mut bench, &source, audio(4));
     let packets = east.packets();
     let seen: Vec<_> = packets.iter().map(|p| (p.kind(), p.key, p.discontinuity, p.hops())).collect();
-    let expected = [(MediaKind::Video, true, true, 2), (MediaKind::Video, false, false, 2), (MediaKind::Audio, true, true, 2)];
+    let expected =
+        [(MediaKind::Video, true, true, 2), (MediaKind::Video, false, false, 2), (MediaKind::Audio, true, true, 2)];
     assert_eq!(seen, expected);
 }
 
@@ -89,7 +90,11 @@ fn connecting_tells_what_was_replaced() {
     assert_eq!(a.sinks(Some(MediaKind::Video), Some("nope")).len(), 0);
 
     let changes = bench.run(a.disconnect(&c, &Selection::all()));
-    assert_eq!(told(&changes, &names), "-a>c AUDIO, -a>c VIDEO, -a>c DATA", "audio was b's, and is reported all the same");
+    assert_eq!(
+        told(&changes, &names),
+        "-a>c AUDIO, -a>c VIDEO, -a>c DATA",
+        "audio was b's, and is reported all the same"
+    );
     emit(&mut bench, &b, audio(4));
     assert_eq!(seen.packets().len(), 1, "b was not touched");
 
@@ -228,7 +233,9 @@ fn a_node_that_panics_is_unlinked_and_its_neighbours_go_on() {
     let errors: Vec<_> = bench.notices().into_iter().filter(|n| matches!(n.what, What::Error { .. })).collect();
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0].element, victim.id());
-    assert!(matches!(&errors[0].what, What::Error { kind: ErrorKind::Panic, description } if description.contains("told to")));
+    assert!(
+        matches!(&errors[0].what, What::Error { kind: ErrorKind::Panic, description } if description.contains("told to"))
+    );
 
     emit(&mut bench, &source, audio(1));
     assert_eq!(seen.packets().len(), 1, "the neighbour plays on");
@@ -265,7 +272,8 @@ fn a_worker_that_is_behind_costs_drops_up_to_a_key_frame_and_audio_last() {
     emit(&mut bench, &source, audio(2000));
     bench.advance(ms(50));
     let packets = seen.packets();
-    let audio: Vec<u64> = packets.iter().filter(|p| p.kind() == MediaKind::Audio).map(|p| p.entered.as_nanos() / 1_000_000).collect();
+    let audio: Vec<u64> =
+        packets.iter().filter(|p| p.kind() == MediaKind::Audio).map(|p| p.entered.as_nanos() / 1_000_000).collect();
     assert!(audio.len() <= 16, "200 ms and what was on the road: {audio:?}");
     assert!(audio.windows(2).all(|pair| pair[0] < pair[1]), "in order: {audio:?}");
     assert_eq!(audio.last(), Some(&2000));

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use futures_util::{SinkExt, StreamExt};
-use rivero_rpc::clock::SystemClock;
+use rivero_engine::time::SystemClock;
 use rivero_rpc::limits::ThisProcess;
 use rivero_rpc::server::http::Pages;
 use rivero_rpc::server::listen::{ListenOptions, Listener, Security};
@@ -56,7 +56,7 @@ fn open_house(security: Security) -> House {
         request_cache: true,
         probe: Box::new(ThisProcess),
         exception_limit: 1.0,
-        clock: Arc::new(SystemClock::start()),
+        clock: Arc::new(SystemClock::new()),
     });
     let listener = Listener::bind(ListenOptions {
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),

@@ -36,7 +36,7 @@ export async function freePort() {
  */
 export function writeConfig({ port, resources = {}, media = {}, websocket = {}, modules = {} }) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rivero-test-'));
-  const conf = { mediaServer: { resources, net: { websocket: { port, path: 'kurento', threads: 10, ...websocket } }, media: { workers: 2, ...media } } };
+  const conf = { mediaServer: { resources, net: { websocket: { port, path: 'kurento', threads: 10, ...websocket } }, media: { workers: 2, placement: 'spread', ...media } } };
   fs.writeFileSync(path.join(dir, 'kurento.conf.json'), JSON.stringify(conf, null, 2));
   const folder = path.join(dir, 'modules/kurento');
   fs.mkdirSync(folder, { recursive: true });

@@ -1,9 +1,9 @@
 //! `PassThrough` hands its input on unchanged. `HubPort` does the same twice: from the application's side into the hub, and
 //! from the hub out to the application's side.
 
+use crate::MediaKind;
 use crate::graph::NodeSpec;
 use crate::node::{DEFAULT, HUB, Input, Node, Outbox, PortSpec};
-use crate::MediaKind;
 
 /// Output `p` carries what comes into input `p`; feedback goes the other way.
 struct Wire;

@@ -45,13 +45,8 @@ pub(super) struct Shared {
 impl Engine {
     pub fn new(workers: Vec<WorkerHandle>, clock: Arc<dyn Clock>, placement: Placement) -> Self {
         assert!(!workers.is_empty(), "an engine has at least one worker");
-        let shared = Shared {
-            workers,
-            clock,
-            placement,
-            next_element: AtomicU64::new(1),
-            next_worker: AtomicUsize::new(0),
-        };
+        let shared =
+            Shared { workers, clock, placement, next_element: AtomicU64::new(1), next_worker: AtomicUsize::new(0) };
         Engine { shared: Arc::new(shared) }
     }
 

@@ -42,11 +42,7 @@ impl Ports {
 
 /// The link from one port, through the hub, to another.
 fn route(kind: MediaKind) -> Selection {
-    Selection {
-        kind: Some(kind),
-        source_description: Some(HUB.to_owned()),
-        sink_description: Some(HUB.to_owned()),
-    }
+    Selection { kind: Some(kind), source_description: Some(HUB.to_owned()), sink_description: Some(HUB.to_owned()) }
 }
 
 /// What the routing hubs carry.

@@ -30,15 +30,44 @@ pub enum Command {
         build: Build,
         reply: oneshot::Sender<Option<NodeId>>,
     },
-    Remove { node: NodeId, reply: oneshot::Sender<()> },
+    Remove {
+        node: NodeId,
+        reply: oneshot::Sender<()>,
+    },
     /// Tells an input who feeds it, or that nobody does.
-    SetSource { node: NodeId, port: Port, source: Option<(NodeId, Port)>, reply: oneshot::Sender<()> },
-    AddSink { node: NodeId, port: Port, to: NodeId, to_port: Port, reply: oneshot::Sender<()> },
-    RemoveSink { node: NodeId, port: Port, to: NodeId, to_port: Port, reply: oneshot::Sender<()> },
+    SetSource {
+        node: NodeId,
+        port: Port,
+        source: Option<(NodeId, Port)>,
+        reply: oneshot::Sender<()>,
+    },
+    AddSink {
+        node: NodeId,
+        port: Port,
+        to: NodeId,
+        to_port: Port,
+        reply: oneshot::Sender<()>,
+    },
+    RemoveSink {
+        node: NodeId,
+        port: Port,
+        to: NodeId,
+        to_port: Port,
+        reply: oneshot::Sender<()>,
+    },
     /// Of the node's own.
-    Tell { node: NodeId, command: Box<dyn Any + Send> },
-    MeasureLatency { node: NodeId, on: bool },
-    Report { node: NodeId, reply: oneshot::Sender<Option<NodeReport>> },
+    Tell {
+        node: NodeId,
+        command: Box<dyn Any + Send>,
+    },
+    MeasureLatency {
+        node: NodeId,
+        on: bool,
+    },
+    Report {
+        node: NodeId,
+        reply: oneshot::Sender<Option<NodeReport>>,
+    },
 }
 
 /// What a shard says of one node.

@@ -97,7 +97,8 @@ impl Shard {
             return;
         }
         slot.ring_reported = Some(now);
-        let description = format!("A packet crossed {MAX_HOPS} links and was dropped: the elements are connected in a ring");
+        let description =
+            format!("A packet crossed {MAX_HOPS} links and was dropped: the elements are connected in a ring");
         self.post(at, What::Error { kind: ErrorKind::Ring, description });
     }
 

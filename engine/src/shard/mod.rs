@@ -191,7 +191,8 @@ impl Shard {
         tracing::error!(element = element.0, "a node panicked and is taken out of the graph: {why}");
         // Its own destructor may panic as well.
         let _ = catch_unwind(AssertUnwindSafe(move || drop(slot)));
-        let what = What::Error { kind: ErrorKind::Panic, description: format!("The element broke and was stopped: {why}") };
+        let what =
+            What::Error { kind: ErrorKind::Panic, description: format!("The element broke and was stopped: {why}") };
         (self.notices)(Notice { at: self.time, element, what });
     }
 }

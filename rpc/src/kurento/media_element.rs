@@ -135,7 +135,8 @@ fn connections(call: &Call, sources: bool) -> Answer {
     let face = element(&call.object)?;
     let kind = call.args.opt_string("mediaType").map(kind).transpose()?;
     let description = call.args.opt_string("description");
-    let mut found = if sources { face.element.sources(kind, description) } else { face.element.sinks(kind, description) };
+    let mut found =
+        if sources { face.element.sources(kind, description) } else { face.element.sinks(kind, description) };
     // Kurento's order: by the name of the kind.
     found.sort_by_key(|connection| connection.kind.name());
     Ok(found.iter().filter_map(|connection| describe(&face.media, connection)).collect())

@@ -106,14 +106,12 @@ fn webrtc_event(event: WebRtcEvent) -> (&'static str, Map<String, Json>) {
             ("IceCandidateFound", json!({ "candidate": typed("IceCandidate", fields) }))
         }
         WebRtcEvent::GatheringDone => ("IceGatheringDone", json!({})),
-        WebRtcEvent::IceState { stream, state } => (
-            "IceComponentStateChanged",
-            json!({ "streamId": stream, "componentId": 1, "state": state.name() }),
-        ),
-        WebRtcEvent::PairSelected { stream, pair } => (
-            "NewCandidatePairSelected",
-            json!({ "candidatePair": candidate_pair(stream, &pair.local, &pair.remote) }),
-        ),
+        WebRtcEvent::IceState { stream, state } => {
+            ("IceComponentStateChanged", json!({ "streamId": stream, "componentId": 1, "state": state.name() }))
+        }
+        WebRtcEvent::PairSelected { stream, pair } => {
+            ("NewCandidatePairSelected", json!({ "candidatePair": candidate_pair(stream, &pair.local, &pair.remote) }))
+        }
         WebRtcEvent::DtlsState { stream, state } => {
             let mut data = dtls_connection(stream);
             data["state"] = state.name().into();

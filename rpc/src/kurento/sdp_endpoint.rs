@@ -17,14 +17,16 @@ pub fn bind(bindings: &mut Bindings) {
         .method(CLASS, "processOffer", process_offer)
         .method(CLASS, "processAnswer", process_answer)
         .method(CLASS, "getLocalSessionDescriptor", |call| {
-            ready(webrtc(&call.object).and_then(|face| {
-                face.endpoint.local_description().map(Json::from).ok_or(Error::NoLocalSdp)
-            }))
+            ready(
+                webrtc(&call.object)
+                    .and_then(|face| face.endpoint.local_description().map(Json::from).ok_or(Error::NoLocalSdp)),
+            )
         })
         .method(CLASS, "getRemoteSessionDescriptor", |call| {
-            ready(webrtc(&call.object).and_then(|face| {
-                face.endpoint.remote_description().map(Json::from).ok_or(Error::NoRemoteSdp)
-            }))
+            ready(
+                webrtc(&call.object)
+                    .and_then(|face| face.endpoint.remote_description().map(Json::from).ok_or(Error::NoRemoteSdp)),
+            )
         });
     for name in ["maxAudioRecvBandwidth", "maxVideoRecvBandwidth"] {
         bindings

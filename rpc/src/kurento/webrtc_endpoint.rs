@@ -63,7 +63,9 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
                 Json::Null
             }))
         })
-        .getter(CLASS, "stunServerPort", |call| ready(webrtc(&call.object).map(|face| face.settings().stun_port.into())))
+        .getter(CLASS, "stunServerPort", |call| {
+            ready(webrtc(&call.object).map(|face| face.settings().stun_port.into()))
+        })
         .setter(CLASS, "stunServerPort", |call| ready(set_stun_port(&call)));
     bind_texts(bindings);
 }
@@ -73,24 +75,44 @@ fn bind_texts(bindings: &mut Bindings) {
     type Place = fn(&mut Settings) -> &mut String;
     type Apply = fn(&WebRtcFace, &str);
     let rows: [(&'static str, Place, Apply); 5] = [
-        ("networkInterfaces", |s| &mut s.network_interfaces, |face, text| {
-            let names = text.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-            face.endpoint.options().network_interfaces = names;
-        }),
-        ("externalIPv4", |s| &mut s.external_v4, |face, text| {
-            face.endpoint.options().external_v4 = address("externalIPv4", text).filter(IpAddr::is_ipv4);
-        }),
-        ("externalIPv6", |s| &mut s.external_v6, |face, text| {
-            face.endpoint.options().external_v6 = address("externalIPv6", text).filter(IpAddr::is_ipv6);
-        }),
-        ("stunServerAddress", |s| &mut s.stun_address, |_, text| {
-            address("stunServerAddress", text);
-        }),
-        ("turnUrl", |s| &mut s.turn_url, |_, text| {
-            if !text.is_empty() && text.parse::<TurnServer>().is_err() {
-                tracing::warn!("the turnUrl is not of the form user:password@address:port(?transport=udp|tcp|tls)");
-            }
-        }),
+        (
+            "networkInterfaces",
+            |s| &mut s.network_interfaces,
+            |face, text| {
+                let names = text.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+                face.endpoint.options().network_interfaces = names;
+            },
+        ),
+        (
+            "externalIPv4",
+            |s| &mut s.external_v4,
+            |face, text| {
+                face.endpoint.options().external_v4 = address("externalIPv4", text).filter(IpAddr::is_ipv4);
+            },
+        ),
+        (
+            "externalIPv6",
+            |s| &mut s.external_v6,
+            |face, text| {
+                face.endpoint.options().external_v6 = address("externalIPv6", text).filter(IpAddr::is_ipv6);
+            },
+        ),
+        (
+            "stunServerAddress",
+            |s| &mut s.stun_address,
+            |_, text| {
+                address("stunServerAddress", text);
+            },
+        ),
+        (
+            "turnUrl",
+            |s| &mut s.turn_url,
+            |_, text| {
+                if !text.is_empty() && text.parse::<TurnServer>().is_err() {
+                    tracing::warn!("the turnUrl is not of the form user:password@address:port(?transport=udp|tcp|tls)");
+                }
+            },
+        ),
     ];
     for (name, place, apply) in rows {
         bindings

@@ -1,9 +1,9 @@
 //! What a worker's thread shares among its sessions: sockets, the demultiplexer, the queue of datagrams to send, and what is
 //! needed to build a session. Lives on one thread; sessions hold it by `Rc`.
 
+use super::Route;
 use super::demux::{Demux, is_stun};
 use super::port::{ReceiveRoom, UdpPort};
-use super::Route;
 use crate::webrtc::{Certificate, WebRtcSession, WorkerCrypto};
 use rivero_engine::shard::Shard;
 use rivero_engine::{Clock, NodeId};

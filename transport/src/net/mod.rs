@@ -5,8 +5,10 @@ mod interfaces;
 mod local;
 mod port;
 
+pub use demux::Demux;
 pub use interfaces::local_addresses;
 pub use local::{Datagram, LocalNet, NetSettings, OwnPort};
 pub use port::UdpPort;
 
-pub(crate) use demux::{Route, is_stun};
+pub use demux::Route;
+pub(crate) use demux::is_stun;

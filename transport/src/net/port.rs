@@ -116,7 +116,12 @@ impl Half {
         Ok(Half { io, state })
     }
 
-    fn receive(&self, port: u16, room: &mut ReceiveRoom, each: &mut impl FnMut(SocketAddr, SocketAddr, &[u8])) -> usize {
+    fn receive(
+        &self,
+        port: u16,
+        room: &mut ReceiveRoom,
+        each: &mut impl FnMut(SocketAddr, SocketAddr, &[u8]),
+    ) -> usize {
         let ReceiveRoom { bytes, metas } = room;
         let mut slots: Vec<IoSliceMut<'_>> = bytes.chunks_mut(SLOT).map(IoSliceMut::new).collect();
         let count = match self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), &mut slots, metas)) {

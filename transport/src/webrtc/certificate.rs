@@ -36,7 +36,8 @@ impl Certificate {
         let key = block(pem, |label| label.ends_with("PRIVATE KEY")).ok_or(CertificateError::Missing("PRIVATE KEY"))?;
         let cert = DtlsCert { certificate, private_key: key.0.as_bytes().to_vec() };
         // The library panics over a key that it cannot use, and only when a session is built: find out now.
-        let tried = catch_unwind(|| from_feature_flags().dtls_provider.new_dtls(&cert, now, DtlsVersion::Auto, None).is_ok());
+        let tried =
+            catch_unwind(|| from_feature_flags().dtls_provider.new_dtls(&cert, now, DtlsVersion::Auto, None).is_ok());
         if tried.unwrap_or(false) { Ok(Self::new(cert)) } else { Err(CertificateError::NotUsable) }
     }
 

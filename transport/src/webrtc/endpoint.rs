@@ -1,9 +1,9 @@
 //! The control side of a `WebRtcEndpoint`: negotiates, once, and holds what applications ask for afterwards.
 
+use super::Certificate;
 use super::event::SessionReport;
 use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPlan};
 use super::session::WebRtcSession;
-use super::Certificate;
 use crate::net::local_addresses;
 use crate::sdp::{
     self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, Negotiated,
@@ -378,7 +378,7 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
         payload_types: media.codecs.iter().filter_map(payload_type).collect(),
         local_ssrc: media.local_ssrc.unwrap_or_default(),
         remote_ssrcs: media.remote.ssrcs.iter().copied().take(1).collect(),
-        abs_send_time: abs_send_time.and_then(|ext| u8::try_from(ext.id).ok()),
+        abs_send_time: abs_send_time.map(|ext| ext.id),
     })
 }
 
@@ -386,7 +386,7 @@ fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
     let name = Codec::parse(&codec.name)?;
     let caps = match name {
         Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => {
-            Caps::audio(name, codec.clock_rate, codec.channels.map_or(1, |channels| channels as u8))
+            Caps::audio(name, codec.clock_rate, codec.channels.unwrap_or(1))
         }
         _ => Caps::video(name, codec.fmtp.as_deref()),
     };

@@ -61,15 +61,32 @@ pub struct CandidatePair {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebRtcEvent {
     /// One for each m-line that the candidate serves.
-    CandidateFound { candidate: String, mid: String, index: usize },
+    CandidateFound {
+        candidate: String,
+        mid: String,
+        index: usize,
+    },
     GatheringDone,
-    IceState { stream: usize, state: IceState },
-    PairSelected { stream: usize, pair: CandidatePair },
-    DtlsState { stream: usize, state: DtlsState },
+    IceState {
+        stream: usize,
+        state: IceState,
+    },
+    PairSelected {
+        stream: usize,
+        pair: CandidatePair,
+    },
+    DtlsState {
+        stream: usize,
+        state: DtlsState,
+    },
     /// Every transport can carry media, or no longer.
-    Connection { connected: bool },
+    Connection {
+        connected: bool,
+    },
     /// The peer's RTCP is seen, or no longer.
-    Media { connected: bool },
+    Media {
+        connected: bool,
+    },
 }
 
 /// The state of one transport.

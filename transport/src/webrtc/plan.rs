@@ -66,10 +66,23 @@ pub struct GatherPlan {
 
 /// What a session understands.
 pub enum SessionCommand {
-    Open { transports: Vec<TransportPlan>, reply: oneshot::Sender<Result<(), String>> },
-    Gather { plan: GatherPlan, reply: oneshot::Sender<Result<Vec<Candidate>, String>> },
+    Open {
+        transports: Vec<TransportPlan>,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    Gather {
+        plan: GatherPlan,
+        reply: oneshot::Sender<Result<Vec<Candidate>, String>>,
+    },
     /// For the transport of an m-line; `None` for all.
-    AddCandidate { index: Option<usize>, candidate: Candidate },
-    RequestKeyFrame { reply: oneshot::Sender<bool> },
-    Report { reply: oneshot::Sender<SessionReport> },
+    AddCandidate {
+        index: Option<usize>,
+        candidate: Candidate,
+    },
+    RequestKeyFrame {
+        reply: oneshot::Sender<bool>,
+    },
+    Report {
+        reply: oneshot::Sender<SessionReport>,
+    },
 }

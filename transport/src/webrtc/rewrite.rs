@@ -128,7 +128,11 @@ mod tests {
         let at = MediaTime::from_millis;
         let mut rewriter = Rewriter::new(90_000, 0);
         rewriter.rewrite(&rtp(1, 10, 0), at(0), true);
-        assert_eq!(rewriter.rewrite(&rtp(1, 40, 90_000), at(1000), true), Some((2, 90_000)), "numbers close up, time does not");
+        assert_eq!(
+            rewriter.rewrite(&rtp(1, 40, 90_000), at(1000), true),
+            Some((2, 90_000)),
+            "numbers close up, time does not"
+        );
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl WebRtcSession {
         let fingerprint = plan.remote_fingerprint.parse().map_err(|_| "the peer's fingerprint is not one")?;
         api.set_remote_fingerprint(fingerprint);
         api.set_ice_controlling(plan.controlling);
-        let lines: Vec<Line> = plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &mut rtc)).collect();
+        let lines: Vec<Line> =
+            plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &mut rtc)).collect();
         rtc.direct_api().start_dtls(plan.dtls_active).map_err(|why| why.to_string())?;
         self.net.add_name(plan.local_ufrag, (self.id, self.transports.len()));
         let mut transport = Transport {

@@ -9,10 +9,10 @@ mod report;
 mod send;
 mod state;
 
+use super::Watch;
 use super::event::{IceStatus, StreamReport, TransportStatus};
 use super::plan::{LinePlan, SessionCommand};
 use super::rewrite::{PaddingGaps, Rewriter};
-use super::Watch;
 use crate::net::{LocalNet, OwnPort, UdpPort};
 use crate::sdp;
 use rivero_engine::shard::BuildContext;

@@ -80,7 +80,11 @@ impl WebRtcSession {
         }
         tracing::info!(endpoint = %self.label, state = dtls.name(), "the WebRTC peer is gone");
         self.tell_dtls(transport, dtls, out);
-        self.tell_ice(transport, if dtls == DtlsState::Closed { IceState::Disconnected } else { IceState::Failed }, out);
+        self.tell_ice(
+            transport,
+            if dtls == DtlsState::Closed { IceState::Disconnected } else { IceState::Failed },
+            out,
+        );
         if std::mem::replace(&mut self.status.media, false) {
             out.tell(WebRtcEvent::Media { connected: false });
         }

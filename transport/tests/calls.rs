@@ -1,0 +1,213 @@
+//! Two endpoints of one server talk to each other over loopback: one offers, one answers, on two workers, and what goes into
+//! the one comes out of the other. Nothing here waits for a time: every step waits for the notice that it depends on.
+
+use bytes::Bytes;
+use rivero_engine::graph::{Placement, Selection};
+use rivero_engine::notice::{ElementId, NoticeSink};
+use rivero_engine::testing::{Seen, Tell, probe};
+use rivero_engine::time::SystemClock;
+use rivero_engine::{Body, Caps, Clock, Codec, Element, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What};
+use rivero_transport::net::NetSettings;
+use rivero_transport::webrtc::{
+    Certificate, EndpointOptions, IceState, NegotiationError, WebRtcConfig, WebRtcEndpoint, WebRtcEvent,
+};
+use rivero_transport::worker::{WorkerSettings, Workers};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A call that takes longer than this is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct House {
+    workers: Workers,
+    notices: mpsc::Receiver<Notice>,
+    /// Heard while waiting for something else.
+    heard: VecDeque<Notice>,
+    config: Arc<WebRtcConfig>,
+}
+
+impl House {
+    async fn open() -> Self {
+        let (sender, notices) = mpsc::channel(1024);
+        let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
+        let certificate = Arc::new(Certificate::generate().expect("a certificate"));
+        let settings = WorkerSettings { workers: 2, placement: Placement::Spread, net: NetSettings::default() };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
+        let config = WebRtcConfig {
+            certificate,
+            audio_codecs: vec!["opus/48000/2".parse().expect("a codec")],
+            video_codecs: vec!["VP8/90000".parse().expect("a codec")],
+            audio_lines: 1,
+            video_lines: 1,
+        };
+        House { workers, notices, heard: VecDeque::new(), config: Arc::new(config) }
+    }
+
+    async fn endpoint(&self, pipeline: &Pipeline, label: &str) -> WebRtcEndpoint {
+        let options = EndpointOptions { network_interfaces: vec!["lo".into()], ..EndpointOptions::default() };
+        let made = WebRtcEndpoint::create(pipeline, label.into(), options, self.config.clone()).await;
+        made.expect("a worker takes it")
+    }
+
+    async fn probe(&self, pipeline: &Pipeline, label: &str) -> (Element, Seen) {
+        let (spec, seen) = probe(label);
+        (pipeline.add(spec).await.expect("a worker takes it"), seen)
+    }
+
+    /// The first notice of an element for which `pick` has something to say.
+    async fn hear<T>(&mut self, of: ElementId, pick: impl Fn(&What) -> Option<T>) -> T {
+        for at in 0..self.heard.len() {
+            if self.heard[at].element == of
+                && let Some(found) = pick(&self.heard[at].what)
+            {
+                self.heard.remove(at);
+                return found;
+            }
+        }
+        loop {
+            let heard = tokio::time::timeout(PATIENCE, self.notices.recv()).await;
+            let notice = heard.expect("it comes in time").expect("the workers live");
+            if notice.element == of
+                && let Some(found) = pick(&notice.what)
+            {
+                return found;
+            }
+            self.heard.push_back(notice);
+        }
+    }
+
+    async fn hear_event<T>(&mut self, of: &WebRtcEndpoint, pick: impl Fn(&WebRtcEvent) -> Option<T>) -> T {
+        let inner = |what: &What| match what {
+            What::Other(other) => other.downcast_ref::<WebRtcEvent>().and_then(&pick),
+            _ => None,
+        };
+        self.hear(of.element().id(), inner).await
+    }
+
+    /// Hands every candidate of one endpoint to the other.
+    async fn trickle(&mut self, from: &WebRtcEndpoint, to: &WebRtcEndpoint) {
+        from.gather_candidates().await.expect("there is a loopback interface");
+        loop {
+            let next = self.hear_event(from, |event| match event {
+                WebRtcEvent::CandidateFound { candidate, index, .. } => Some(Some((candidate.clone(), *index))),
+                WebRtcEvent::GatheringDone => Some(None),
+                _ => None,
+            });
+            let Some((candidate, index)) = next.await else { break };
+            let candidate = candidate.parse().expect("our own candidates can be read");
+            to.add_ice_candidate(candidate, Some(index)).await.expect("the worker lives");
+        }
+    }
+
+    async fn connected(&mut self, endpoint: &WebRtcEndpoint) {
+        self.hear_event(endpoint, |event| matches!(event, WebRtcEvent::Connection { connected: true }).then_some(()))
+            .await;
+    }
+}
+
+/// An inter or key frame of VP8 in one packet.
+fn vp8(sequence: u64, key: bool) -> Packet {
+    let payload = Bytes::from(vec![0x10, u8::from(!key), 0xaa, sequence as u8]);
+    let rtp = Rtp { ssrc: 7, sequence, timestamp: sequence as u32 * 3000, marker: true, payload };
+    Packet::new(Caps::video(Codec::Vp8, None), Body::Rtp(Arc::new(rtp)), MediaTime::ZERO).key(key)
+}
+
+/// What came out, by the number inside.
+fn numbers(seen: &Seen, kind: MediaKind) -> Vec<(u8, bool)> {
+    let number = |packet: &Packet| match &packet.body {
+        Body::Rtp(rtp) => (rtp.payload[3], packet.key),
+        Body::Data(_) => panic!("no data was sent"),
+    };
+    seen.packets().iter().filter(|packet| packet.kind() == kind).map(number).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_endpoints_of_one_server_call_each_other() {
+    let mut house = House::open().await;
+    let pipeline = house.workers.engine.pipeline("call");
+    let caller = house.endpoint(&pipeline, "caller").await;
+    let callee = house.endpoint(&pipeline, "callee").await;
+    let (source, west) = house.probe(&pipeline, "source").await;
+    let (sink, east) = house.probe(&pipeline, "sink").await;
+    assert_ne!(caller.element().node().worker, callee.element().node().worker, "spread over both workers");
+    source.connect(caller.element(), &Selection::all()).await.expect("one pipeline");
+    callee.element().connect(&sink, &Selection::all()).await.expect("one pipeline");
+
+    let offer = caller.generate_offer(true, true).expect("a fresh endpoint");
+    let answer = callee.process_offer(&offer).await.expect("our own offer can be answered");
+    caller.process_answer(&answer).await.expect("our own answer can be taken");
+    assert!(matches!(callee.process_offer(&offer).await, Err(NegotiationError::AlreadyNegotiated)));
+    assert!(matches!(caller.process_answer(&answer).await, Err(NegotiationError::AnswerAlreadyProcessed)));
+    house.trickle(&caller, &callee).await;
+    house.trickle(&callee, &caller).await;
+    house.connected(&caller).await;
+    house.connected(&callee).await;
+    let pair = caller.report().await.expect("alive").status.transports[0].pair.clone().expect("a pair is selected");
+    assert!(pair.local.contains("typ host") && pair.remote.contains("typ host"), "{pair:?}");
+
+    // A key frame through; the sink's gate opens with it.
+    west.take();
+    source.tell(Tell::Emit(vp8(1, true))).await.expect("the worker lives");
+    house
+        .hear(sink.id(), |what| {
+            matches!(what, What::FlowIn { kind: MediaKind::Video, flowing: true, .. }).then_some(())
+        })
+        .await;
+    assert_eq!(numbers(&east, MediaKind::Video), [(1, true)]);
+
+    // A second viewer of the callee asks for a key frame: PLI crosses the network, and the source hears of it.
+    let (late, late_seen) = house.probe(&pipeline, "late").await;
+    callee.element().connect(&late, &Selection::all()).await.expect("one pipeline");
+    let mut asked = 0;
+    for sequence in 2..200 {
+        // At the pace of a camera: the merged request leaves when it may, and a key frame is sent when it is asked for.
+        source.tell(Tell::Emit(vp8(sequence, asked > 0))).await.expect("the worker lives");
+        asked += west.key_requests();
+        if asked > 0 && !late_seen.packets().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(asked > 0, "the request crossed the network");
+    let report = callee.report().await.expect("alive");
+    assert!(report.inbound.iter().any(|stream| stream.kind == Some(MediaKind::Video) && stream.packets > 1));
+
+    // Hanging up is heard at the other end.
+    caller.element().release().await;
+    house
+        .hear_event(&callee, |event| matches!(event, WebRtcEvent::Connection { connected: false }).then_some(()))
+        .await;
+    pipeline.release().await;
+    house.workers.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_tells_the_states_of_ice_in_order_and_each_once() {
+    let mut house = House::open().await;
+    let pipeline = house.workers.engine.pipeline("states");
+    let caller = house.endpoint(&pipeline, "caller").await;
+    let callee = house.endpoint(&pipeline, "callee").await;
+    let offer = caller.generate_offer(true, true).expect("a fresh endpoint");
+    let answer = callee.process_offer(&offer).await.expect("our own offer can be answered");
+    caller.process_answer(&answer).await.expect("our own answer can be taken");
+    house.trickle(&caller, &callee).await;
+    house.trickle(&callee, &caller).await;
+    house.connected(&caller).await;
+    house.connected(&callee).await;
+    for endpoint in [&caller, &callee] {
+        let mut states = Vec::new();
+        while states.last() != Some(&IceState::Ready) {
+            let state = |event: &WebRtcEvent| match event {
+                WebRtcEvent::IceState { stream: 1, state } => Some(*state),
+                _ => None,
+            };
+            states.push(house.hear_event(endpoint, state).await);
+        }
+        assert_eq!(states, [IceState::Gathering, IceState::Connecting, IceState::Connected, IceState::Ready]);
+    }
+    pipeline.release().await;
+    house.workers.stop();
+}
