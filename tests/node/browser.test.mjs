@@ -303,6 +303,14 @@ for (const version of VERSIONS) {
       const stats = Object.values(await endpoint.getStats('VIDEO'));
       assert.ok(stats.some((s) => s.type === 'inboundrtp' && s.packetsReceived > 0), `inbound statistics count packets: ${stats.map((s) => s.type)}`);
       assert.ok(stats.some((s) => s.type === 'outboundrtp' && s.packetsSent > 0), `outbound statistics count packets: ${stats.map((s) => s.type)}`);
+
+      await pipeline.setLatencyStats(true);
+      const measured = await until('latencies', async () => (await endpoint.getStats('VIDEO'))[endpoint.id], (s) => s?.E2ELatency?.length === 1, 10_000);
+      assert.equal(measured.type, 'endpoint');
+      for (const latency of [...measured.inputLatency, ...measured.E2ELatency]) {
+        assert.equal(latency.type, 'VIDEO');
+        assert.ok(latency.avg > 0 && latency.avg < 1e9, `a latency in ns below a second: ${latency.avg}`);
+      }
     }));
 
     for (const codec of ['VP8', 'VP9', 'H264']) {

@@ -151,6 +151,9 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
         external_v6: configured.external_ipv6.map(IpAddr::V6),
         ..EndpointOptions::default()
     };
+    if options.use_data_channels {
+        tracing::warn!(endpoint = %make.id, "useDataChannels: data channels are not supported yet and are refused");
+    }
     if make.args.opt_string("certificateKeyType") == Some("RSA") {
         tracing::debug!(endpoint = %make.id, "certificateKeyType RSA is answered with an ECDSA certificate");
     }

@@ -131,8 +131,7 @@ impl WebRtcEndpoint {
             return Err(NegotiationError::AlreadyNegotiated);
         }
         let local = self.local_session(3);
-        let data = local.use_data_channels;
-        let (offer, offered) = sdp::offer(&local, OfferOptions { audio, video, data })?;
+        let (offer, offered) = sdp::offer(&local, OfferOptions { audio, video, data: local.use_data_channels })?;
         // Until the answer says otherwise everything is on one transport.
         let line = |(index, media): (usize, &sdp::Media)| (media.mid().unwrap_or_default().to_owned(), index);
         state.transports = vec![offer.media.iter().enumerate().map(line).collect()];
@@ -302,7 +301,8 @@ impl WebRtcEndpoint {
         session.video_codecs = self.config.video_codecs.clone();
         session.audio_lines = self.config.audio_lines;
         session.video_lines = self.config.video_lines;
-        session.use_data_channels = options.use_data_channels;
+        // There is no SCTP yet: a data channel line is refused, and none is offered, rather than left to hang.
+        session.use_data_channels = false;
         session.direction = match (options.recvonly, options.sendonly) {
             (true, false) => Direction::RecvOnly,
             (false, true) => Direction::SendOnly,
