@@ -61,6 +61,10 @@ impl Gate {
         self.closed = true;
     }
 
+    pub fn open(&mut self) {
+        self.closed = false;
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closed
     }

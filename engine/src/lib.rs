@@ -14,6 +14,7 @@ pub mod elements;
 pub mod error;
 pub mod flow;
 pub mod graph;
+pub mod group;
 pub mod hubs;
 pub mod node;
 pub mod notice;

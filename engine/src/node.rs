@@ -47,6 +47,9 @@ pub const DEFAULT_PORTS: [PortSpec; 3] = [
 pub enum Feedback {
     /// A consumer cannot decode until it gets a key frame.
     KeyFrame,
+    /// A consumer is ready now and has seen nothing so far: begin again, at a key frame. Answered by the feeding output
+    /// from its group of pictures where it has one; else it becomes [`Feedback::KeyFrame`].
+    Start,
     /// A consumer's path carries this much, in bps.
     Bitrate(u64),
 }

@@ -165,6 +165,8 @@ impl Seen {
 /// Tells a probe to emit a packet from the output of its kind, or to panic.
 pub enum Tell {
     Emit(Packet),
+    /// To say this of its video input.
+    Say(Feedback),
     Panic,
 }
 
@@ -180,6 +182,7 @@ impl Node for Probe {
                     let port = DEFAULT_PORTS.iter().position(|port| port.kind == packet.kind());
                     out.media(port.expect("there is a port of each kind"), packet);
                 }
+                Ok(Tell::Say(feedback)) => out.feedback(1, feedback),
                 Ok(Tell::Panic) => panic!("told to"),
                 Err(_) => panic!("a probe is told to emit or to panic"),
             },

@@ -389,3 +389,41 @@ fn the_drawing_shows_what_flows() {
 "#;
     assert_eq!(dot, expected);
 }
+
+#[test]
+fn a_late_viewer_is_served_from_the_group_of_pictures_and_the_publisher_hears_nothing() {
+    let mut bench = Bench::new(3);
+    let pipeline = bench.pipeline();
+    let (source, west) = add_probe(&mut bench, &pipeline, "source");
+    let (early, seen_early) = add_probe(&mut bench, &pipeline, "early");
+    bench.run(source.connect(&early, &Selection::all())).expect("same pipeline");
+    for at in (0..500).step_by(40) {
+        emit(&mut bench, &source, video(at, at == 80));
+    }
+    assert_eq!(seen_early.packets().len(), 11, "from the key frame on");
+    west.take();
+    let late: Vec<_> = (0..100).map(|n| add_probe(&mut bench, &pipeline, &format!("late {n}"))).collect();
+    for (element, seen) in &late {
+        bench.run(source.connect(element, &Selection::all())).expect("same pipeline");
+        let packets = seen.packets();
+        assert_eq!(packets.len(), 11, "at once, without waiting for anything");
+        assert!(packets[0].key && packets[0].discontinuity && !packets[1].discontinuity);
+    }
+    emit(&mut bench, &source, video(520, false));
+    assert!(late.iter().all(|(_, seen)| seen.packets().len() == 1), "and then what everybody gets");
+
+    // One that could not use what it got begins again, through an element in between too.
+    let pass = add_pass(&mut bench, &pipeline);
+    let (viewer, seen) = add_probe(&mut bench, &pipeline, "viewer");
+    bench.run(source.connect(&pass, &Selection::all())).expect("same pipeline");
+    bench.run(pass.connect(&viewer, &Selection::all())).expect("same pipeline");
+    assert_eq!(seen.packets().len(), 12);
+    bench.run(viewer.tell(Tell::Say(rivero_engine::Feedback::Start))).expect("alive");
+    assert_eq!(seen.packets().len(), 12);
+    assert_eq!(west.key_requests(), 0, "the publisher was never asked");
+
+    // Without a group it is asked once.
+    let (idle, idle_west) = add_probe(&mut bench, &pipeline, "idle");
+    bench.run(idle.connect(&viewer, &Selection::all())).expect("same pipeline");
+    assert_eq!(idle_west.key_requests(), 1);
+}

@@ -3,7 +3,7 @@
 
 use super::Shard;
 use super::slot::{Sink, Slot};
-use crate::node::{DEFAULT, Feedback, Input, NodeId, Port, PortSpec};
+use crate::node::{DEFAULT, Input, NodeId, Port, PortSpec};
 use crate::notice::ElementId;
 use crate::{Caps, MediaKind, MediaTime, Node};
 use std::any::Any;
@@ -180,10 +180,9 @@ impl Shard {
             sink.gate.note_asked(now);
         }
         output.sinks.push(sink);
-        if gated {
+        if gated && !self.begin_again(node, port, (to, to_port)) {
             // A new viewer starts at a key frame: ask for one now rather than at the first packet that it cannot use.
-            let feedback = Feedback::KeyFrame;
-            self.deliver_feedback(node, port, feedback, 0);
+            self.ask_node(node, port);
         }
     }
 }

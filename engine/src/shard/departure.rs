@@ -17,7 +17,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub enum Crossing {
     Media { to: NodeId, port: Port, packet: Packet },
-    Feedback { to: NodeId, port: Port, feedback: Feedback, hops: u8 },
+    Feedback { to: NodeId, port: Port, from: (NodeId, Port), feedback: Feedback, hops: u8 },
 }
 
 /// All that one pass sends to one worker.
@@ -86,7 +86,7 @@ impl Shard {
     pub fn accept(&mut self, batch: Batch) {
         self.queue.extend(batch.into_iter().map(|crossing| match crossing {
             Crossing::Media { to, port, packet } => Work::Media { to, port, packet },
-            Crossing::Feedback { to, port, feedback, hops } => Work::Feedback { to, port, feedback, hops },
+            Crossing::Feedback { to, port, from, feedback, hops } => Work::Feedback { to, port, from, feedback, hops },
         }));
     }
 
@@ -132,8 +132,7 @@ impl Shard {
                     let mut ask = false;
                     self.peers.send_media(from, output, sink, packet, now, &mut ask);
                     if ask {
-                        let feedback = Feedback::KeyFrame;
-                        self.queue.push_back(Work::Feedback { to: from, port: output, feedback, hops: 0 });
+                        self.ask_node(from, output);
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! East: what a node wrote to an output goes to each consumer, through its gate, and to the next node's input.
 
+use super::departure::Peers;
+use super::slot::Sink;
 use super::{Shard, Work};
 use crate::door::Passage;
 use crate::flow;
@@ -7,6 +9,7 @@ use crate::node::{HUB, Input, NodeId, Port};
 use crate::notice::{ErrorKind, What};
 use crate::packet::MAX_HOPS;
 use crate::{Feedback, MediaKind, MediaTime, Packet};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 impl Shard {
@@ -25,38 +28,30 @@ impl Shard {
         if output.caps.as_ref() != Some(&packet.caps) {
             output.caps = Some(packet.caps.clone());
         }
+        if spec.kind == MediaKind::Video && spec.description != HUB {
+            output.group.push(&packet);
+        }
         let mut ask = false;
         let mut passes = false;
+        let mut queue = Outward { worker: self.worker, queue: &mut self.queue, peers: &mut self.peers, from, port, now };
         for sink in &mut output.sinks {
             match sink.gate.pass(packet.key, now) {
-                Passage::Passes | Passage::Opens => {}
-                Passage::Stays => {
-                    sink.dropped += 1;
-                    continue;
+                Passage::Passes | Passage::Opens => {
+                    passes = true;
+                    queue.hand(sink, &packet, &mut ask);
                 }
+                Passage::Stays => sink.dropped += 1,
                 Passage::StaysAndAsks => {
                     sink.dropped += 1;
                     ask = true;
-                    continue;
                 }
             }
-            passes = true;
-            sink.packets += 1;
-            sink.bytes += packet.body.len() as u64;
-            let mut copy = packet.clone();
-            copy.hops += 1;
-            copy.discontinuity |= std::mem::take(&mut sink.gap);
-            if sink.to.worker == self.worker {
-                self.queue.push_back(Work::Media { to: sink.to, port: sink.port, packet: copy });
-            } else {
-                self.peers.send_media(from, port, sink, copy, now, &mut ask);
-            }
-        }
-        if ask {
-            self.queue.push_back(Work::Feedback { to: from, port, feedback: Feedback::KeyFrame, hops: 0 });
         }
         let untouched = passes && reports_flow(spec.kind, spec.description) && !output.told_untouched;
         output.told_untouched |= untouched;
+        if ask {
+            self.ask_node(from, port);
+        }
         if starts {
             self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
         }
@@ -64,6 +59,41 @@ impl Shard {
             self.post(from, What::Transcoding { kind: spec.kind, transcoding: false });
         }
         self.arm_flow_tick(from, now);
+    }
+
+    /// Tells a node that a key frame is wanted of its output.
+    pub(super) fn ask_node(&mut self, node: NodeId, port: Port) {
+        let feedback = Feedback::KeyFrame;
+        self.queue.push_back(Work::Feedback { to: node, port, from: (node, port), feedback, hops: 0 });
+    }
+
+    /// Gives one consumer the output's group of pictures, and with it an open gate. False when there is no group: then the
+    /// gate is closed.
+    pub(super) fn begin_again(&mut self, node: NodeId, port: Port, consumer: (NodeId, Port)) -> bool {
+        let now = self.time;
+        let slot = self.nodes.get_mut(node.index as usize).filter(|s| s.id.generation == node.generation);
+        let Some(output) = slot.and_then(|slot| slot.outputs.get_mut(port)) else { return false };
+        let Some(sink) = output.sinks.iter_mut().find(|sink| (sink.to, sink.port) == consumer) else { return true };
+        if output.spec.kind != MediaKind::Video {
+            return true;
+        }
+        sink.gap = true;
+        if output.group.packets().is_empty() {
+            sink.gate.close();
+            sink.gate.note_asked(now);
+            return false;
+        }
+        sink.gate.open();
+        let mut ask = false;
+        let (worker, queue, peers) = (self.worker, &mut self.queue, &mut self.peers);
+        let mut outward = Outward { worker, queue, peers, from: node, port, now };
+        for packet in output.group.packets() {
+            outward.hand(sink, packet, &mut ask);
+        }
+        if ask {
+            self.ask_node(node, port);
+        }
+        true
     }
 
     /// Hands a packet to the node behind an input.
@@ -140,6 +170,32 @@ impl Shard {
         slot.flow_tick = flowing.then(|| now + flow::TICK);
         for what in stopped {
             self.post(id, what);
+        }
+    }
+}
+
+/// The way from one output to its consumers.
+struct Outward<'a> {
+    worker: u16,
+    queue: &'a mut VecDeque<Work>,
+    peers: &'a mut Peers,
+    from: NodeId,
+    port: Port,
+    now: MediaTime,
+}
+
+impl Outward<'_> {
+    /// Puts a cheap clone on its way; `ask` is set when the link dropped up to the next key frame.
+    fn hand(&mut self, sink: &mut Sink, packet: &Packet, ask: &mut bool) {
+        sink.packets += 1;
+        sink.bytes += packet.body.len() as u64;
+        let mut copy = packet.clone();
+        copy.hops += 1;
+        copy.discontinuity |= std::mem::take(&mut sink.gap);
+        if sink.to.worker == self.worker {
+            self.queue.push_back(Work::Media { to: sink.to, port: sink.port, packet: copy });
+        } else {
+            self.peers.send_media(self.from, self.port, sink, copy, self.now, ask);
         }
     }
 }

@@ -33,7 +33,7 @@ use tokio::sync::mpsc;
 /// What waits to be handed to a node of this shard.
 enum Work {
     Media { to: NodeId, port: Port, packet: Packet },
-    Feedback { to: NodeId, port: Port, feedback: Feedback, hops: u8 },
+    Feedback { to: NodeId, port: Port, from: (NodeId, Port), feedback: Feedback, hops: u8 },
 }
 
 pub struct Shard {
@@ -101,8 +101,8 @@ impl Shard {
             while let Some(work) = self.queue.pop_front() {
                 match work {
                     Work::Media { to, port, packet } => self.deliver_media(to, port, packet),
-                    Work::Feedback { to, port, feedback, hops } => {
-                        self.deliver_feedback(to, port, feedback, hops);
+                    Work::Feedback { to, port, from, feedback, hops } => {
+                        self.deliver_feedback(to, port, from, feedback, hops);
                     }
                 }
             }

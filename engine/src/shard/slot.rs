@@ -2,6 +2,7 @@
 
 use crate::door::{Door, Gate, Policy};
 use crate::flow::FlowMeter;
+use crate::group::Group;
 use crate::node::{NodeId, Port, PortSpec};
 use crate::notice::ElementId;
 use crate::{Caps, MediaTime, Node};
@@ -37,6 +38,8 @@ pub(super) struct OutputPort {
     pub flow: FlowMeter,
     /// It was told that a consumer takes this output as it is.
     pub told_untouched: bool,
+    /// Of video only.
+    pub group: Group,
     pub sinks: Vec<Sink>,
 }
 
@@ -83,6 +86,7 @@ impl Slot {
             caps: None,
             flow: FlowMeter::default(),
             told_untouched: false,
+            group: Group::default(),
             sinks: Vec::new(),
         };
         Slot {
