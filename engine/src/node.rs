@@ -83,6 +83,7 @@ pub struct Outbox {
     /// Outer: whether it was said; inner: what was said.
     pub(crate) wake: Option<Option<MediaTime>>,
     pub(crate) flush: bool,
+    pub(crate) latency: bool,
     pub(crate) left: Vec<(MediaKind, MediaTime)>,
 }
 
@@ -96,6 +97,7 @@ impl Outbox {
             notices: Vec::new(),
             wake: None,
             flush: false,
+            latency: false,
             left: Vec::new(),
         }
     }
@@ -142,8 +144,11 @@ impl Outbox {
         self.flush = true;
     }
 
-    /// Says that media which entered the pipeline at `entered` has left it here: an end-to-end latency sample.
+    /// Says that media which entered the pipeline at `entered` has left it here: an end-to-end latency sample, where latencies
+    /// are measured.
     pub fn left(&mut self, kind: MediaKind, entered: MediaTime) {
-        self.left.push((kind, entered));
+        if self.latency {
+            self.left.push((kind, entered));
+        }
     }
 }

@@ -176,7 +176,10 @@ impl Node for Probe {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         match input {
             Input::Media { packet, .. } => self.0.note(Sight::Media(packet)),
-            Input::Feedback { feedback, .. } => self.0.note(Sight::Feedback(feedback)),
+            Input::Feedback { feedback, .. } => {
+                self.0.note(Sight::Feedback(feedback));
+                out.tell(feedback);
+            }
             Input::Command(command) => match command.downcast::<Tell>().map(|tell| *tell) {
                 Ok(Tell::Emit(packet)) => {
                     let port = DEFAULT_PORTS.iter().position(|port| port.kind == packet.kind());
@@ -191,7 +194,7 @@ impl Node for Probe {
     }
 }
 
-/// A source and sink of all kinds for tests.
+/// A source and sink of all kinds for tests. What it hears from the west it also tells as a notice, for tests that wait.
 pub fn probe(label: &str) -> (NodeSpec, Seen) {
     let seen = Seen::default();
     let inside = seen.clone();

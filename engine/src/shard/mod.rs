@@ -138,6 +138,7 @@ impl Shard {
         let slot = self.nodes.get_mut(id.index as usize).filter(|slot| slot.id.generation == id.generation)?;
         let mut out = std::mem::replace(&mut self.outbox, Outbox::new(now));
         out.at(now);
+        out.latency = slot.latency;
         let result = catch_unwind(AssertUnwindSafe(|| action(slot.node.as_mut(), &mut out)));
         match result {
             Ok(result) => {
