@@ -345,6 +345,35 @@ for (const version of VERSIONS) {
       await assertMoves(page, '#remote_early');
     }));
 
+    test('one browser publishes, ten viewers in another receive, and joining costs the publisher next to nothing', () => stage(async (page, pipeline) => {
+      const from = await pipeline.create('WebRtcEndpoint');
+      const publisher = await attach(page, version, from, { name: 'publisher', mode: 'Sendonly', codec: 'VP8' });
+      await until('the publisher sends', publisher.figures, (f) => f.encoded > 10);
+      const other = await launch();
+      try {
+        const audience = await newPage(other);
+        await audience.addInitScript(LOOK);
+        await audience.goto(site.url);
+        await audience.addScriptTag({ url: 'utils.js' });
+        const viewers = [];
+        for (let n = 0; n < 10; n++) {
+          const to = await pipeline.create('WebRtcEndpoint');
+          await from.connect(to);
+          viewers.push(await attach(audience, version, to, { name: `viewer${n}`, mode: 'Recvonly', codec: 'VP8' }));
+        }
+        for (const [n, viewer] of viewers.entries()) {
+          const figures = await until(`frames at viewer ${n}`, viewer.figures, (f) => f.decoded > FRAMES && f.audioPackets > 10);
+          assert.equal(figures.lost, 0, `viewer ${n}`);
+        }
+        await assertMoves(audience, '#remote_viewer9');
+        const inbound = Object.values(await from.getStats('VIDEO')).find((s) => s.type === 'inboundrtp');
+        assert.ok(inbound.pliCount + inbound.firCount <= 3, `ten joins asked the publisher ${inbound.pliCount + inbound.firCount} times`);
+        await audience.evaluate(() => Object.values(window.peers).forEach((p) => p.dispose()));
+      } finally {
+        await other.close();
+      }
+    }));
+
     test('the server offers, the browser answers', () => stage(async (page, pipeline) => {
       const endpoint = await pipeline.create('WebRtcEndpoint');
       await endpoint.connect(endpoint);

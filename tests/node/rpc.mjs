@@ -46,6 +46,28 @@ export class Rpc {
     }
   }
 
+  /** Calls back with the data of each event of a kind on an object; returns what ends that. */
+  on(object, type, hear) {
+    const waiter = (event) => {
+      if (event.object === object && event.type === type) hear(event.data);
+    };
+    this.#waiters.add(waiter);
+    return () => this.#waiters.delete(waiter);
+  }
+
+  /** The next event of a kind on an object for which `good` holds. */
+  waitFor(object, type, good = () => true, timeoutMs = 20_000) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => { off(); reject(new Error(`no ${type} of ${object} within ${timeoutMs} ms`)); }, timeoutMs);
+      const off = this.on(object, type, (data) => {
+        if (!good(data)) return;
+        clearTimeout(timer);
+        off();
+        resolve(data);
+      });
+    });
+  }
+
   /** The whole result; `params` may name a session, else the connection's own is used. */
   call(method, params = {}, timeoutMs = 10_000) {
     const id = this.#next++;

@@ -4,9 +4,11 @@
 //! It must never know JSON, sessions of applications, codecs' insides beyond where a key frame begins, or files.
 //!
 //! [`worker`] drives one share of the graph on one thread; [`net`] is its sockets and the map from addresses to sessions;
-//! [`webrtc`] is `WebRtcEndpoint`; [`sdp`] is text and what follows from it.
+//! [`webrtc`] is `WebRtcEndpoint`; [`sdp`] is text and what follows from it; [`srtp`] and [`rtcp`] are what we send ourselves.
 
 pub mod net;
+pub mod rtcp;
 pub mod sdp;
+pub mod srtp;
 pub mod webrtc;
 pub mod worker;

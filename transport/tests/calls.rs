@@ -6,7 +6,9 @@ use rivero_engine::graph::{Placement, Selection};
 use rivero_engine::notice::{ElementId, NoticeSink};
 use rivero_engine::testing::{Seen, Tell, probe};
 use rivero_engine::time::SystemClock;
-use rivero_engine::{Body, Caps, Clock, Codec, Element, Feedback, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What};
+use rivero_engine::{
+    Body, Caps, Clock, Codec, Element, Feedback, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What,
+};
 use rivero_transport::net::NetSettings;
 use rivero_transport::webrtc::{
     Certificate, EndpointOptions, IceState, NegotiationError, WebRtcConfig, WebRtcEndpoint, WebRtcEvent,
@@ -103,7 +105,8 @@ impl House {
     }
 
     async fn video_arrives(&mut self, at: &Element) {
-        let starts = |what: &What| matches!(what, What::FlowIn { kind: MediaKind::Video, flowing: true, .. }).then_some(());
+        let starts =
+            |what: &What| matches!(what, What::FlowIn { kind: MediaKind::Video, flowing: true, .. }).then_some(());
         self.hear(at.id(), starts).await;
         // Commands are taken in turn: when this one is answered, the packet has been handed in.
         at.report().await.expect("alive");

@@ -33,7 +33,8 @@ impl Shard {
         }
         let mut ask = false;
         let mut passes = false;
-        let mut queue = Outward { worker: self.worker, queue: &mut self.queue, peers: &mut self.peers, from, port, now };
+        let mut queue =
+            Outward { worker: self.worker, queue: &mut self.queue, peers: &mut self.peers, from, port, now };
         for sink in &mut output.sinks {
             match sink.gate.pass(packet.key, now) {
                 Passage::Passes | Passage::Opens => {

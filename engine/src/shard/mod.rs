@@ -48,6 +48,8 @@ pub struct Shard {
     next_generation: u32,
     queue: VecDeque<Work>,
     dirty: Vec<NodeId>,
+    /// Empty, kept for its room.
+    flushed: Vec<NodeId>,
     timers: Timers,
     peers: Peers,
     outbox: Outbox,
@@ -71,6 +73,7 @@ impl Shard {
             next_generation: 1,
             queue: VecDeque::new(),
             dirty: Vec::new(),
+            flushed: Vec::new(),
             timers: Timers::default(),
             peers: Peers::new(peers),
             outbox: Outbox::new(clock.now()),
@@ -109,12 +112,15 @@ impl Shard {
             if self.dirty.is_empty() {
                 break;
             }
-            for id in std::mem::take(&mut self.dirty) {
+            // The two lists change places, so that neither is ever allocated anew.
+            let mut flushing = std::mem::replace(&mut self.dirty, std::mem::take(&mut self.flushed));
+            for id in flushing.drain(..) {
                 if let Some(slot) = self.slot_mut(id) {
                     slot.dirty = false;
                     self.guarded(id, |node, out| node.handle(Input::Flush, out));
                 }
             }
+            self.flushed = flushing;
         }
         self.depart();
     }

@@ -4,6 +4,7 @@
 use super::Route;
 use super::demux::{Demux, is_stun};
 use super::port::{ReceiveRoom, UdpPort};
+use super::send::SendBuffer;
 use crate::webrtc::{Certificate, WebRtcSession, WorkerCrypto};
 use rivero_engine::shard::Shard;
 use rivero_engine::{Clock, NodeId};
@@ -50,6 +51,7 @@ pub struct LocalNet {
     shared: Rc<UdpPort>,
     demux: RefCell<Demux>,
     outgoing: RefCell<Vec<Datagram>>,
+    buffer: RefCell<SendBuffer>,
     pending: RefCell<VecDeque<Datagram>>,
     /// There is something pending again.
     stuck: Notify,
@@ -87,6 +89,7 @@ impl LocalNet {
             shared,
             demux: RefCell::default(),
             outgoing: RefCell::default(),
+            buffer: RefCell::default(),
             pending: RefCell::default(),
             stuck: Notify::new(),
             rearm: Notify::new(),
@@ -139,18 +142,30 @@ impl LocalNet {
         self.outgoing.borrow_mut().push(datagram);
     }
 
+    /// Lets a session write sealed packets into the worker's send buffer; they leave when the pass is over.
+    pub fn fill<R>(&self, write: impl FnOnce(&mut SendBuffer) -> R) -> R {
+        write(&mut self.buffer.borrow_mut())
+    }
+
     /// Sends what this pass wrote. What the kernel has no room for waits its turn, up to a bound.
     pub(crate) fn flush(&self) {
         let outgoing = std::mem::take(&mut *self.outgoing.borrow_mut());
         let mut pending = self.pending.borrow_mut();
-        for datagram in outgoing {
-            if !pending.is_empty() || would_block(&datagram) {
-                if pending.len() < PENDING {
-                    pending.push_back(datagram);
-                } else {
-                    self.dropped.set(self.dropped.get() + 1);
-                }
+        let mut wait = |datagram| {
+            if pending.len() < PENDING {
+                pending.push_back(datagram);
+            } else {
+                self.dropped.set(self.dropped.get() + 1);
             }
+        };
+        for datagram in outgoing {
+            if would_block(&datagram) {
+                wait(datagram);
+            }
+        }
+        let mut buffer = self.buffer.borrow_mut();
+        if !buffer.is_empty() {
+            buffer.send(|port, from, to, bytes| wait(Datagram { port: port.clone(), from, to, bytes: bytes.to_vec() }));
         }
         if !pending.is_empty() {
             self.stuck.notify_one();
@@ -200,7 +215,7 @@ impl LocalNet {
 
 /// Sends, and says whether the kernel had no room. Other failures cost this datagram only, as on any network.
 fn would_block(datagram: &Datagram) -> bool {
-    match datagram.port.send(datagram.from.ip(), datagram.to, &datagram.bytes) {
+    match datagram.port.send(datagram.from.ip(), datagram.to, &datagram.bytes, None) {
         Ok(()) => false,
         Err(why) if why.kind() == io::ErrorKind::WouldBlock => true,
         Err(why) => {

@@ -4,11 +4,13 @@ mod demux;
 mod interfaces;
 mod local;
 mod port;
+mod send;
 
 pub use demux::Demux;
 pub use interfaces::local_addresses;
 pub use local::{Datagram, LocalNet, NetSettings, OwnPort};
 pub use port::UdpPort;
+pub use send::SendBuffer;
 
 pub use demux::Route;
 pub(crate) use demux::is_stun;

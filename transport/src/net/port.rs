@@ -91,12 +91,14 @@ impl UdpPort {
         halves.into_iter().flatten().map(|half| half.receive(self.number, room, &mut each)).sum()
     }
 
-    /// Sends one datagram from the local address `from`.
+    /// Sends one datagram from the local address `from`, or a burst of datagrams of `segment` bytes each.
     ///
-    /// Errors: `WouldBlock` when the kernel's buffer is full; anything else means that this datagram is lost.
-    pub fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+    /// Errors: `WouldBlock` when the kernel's buffer is full; anything else means that these bytes are lost, unless they are
+    /// a burst and the path takes none.
+    pub fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
         let half = self.half(to.ip()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size: None, src_ip: Some(from) };
+        let segment_size = segment.filter(|segment| *segment < bytes.len());
+        let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size, src_ip: Some(from) };
         half.io.try_io(Interest::WRITABLE, || half.state.try_send((&half.io).into(), &transmit))
     }
 }

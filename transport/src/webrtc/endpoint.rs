@@ -88,6 +88,8 @@ pub struct WebRtcEndpoint {
     config: Arc<WebRtcConfig>,
     options: Mutex<EndpointOptions>,
     state: Mutex<State>,
+    /// The canonical name of our sources.
+    cname: String,
 }
 
 impl WebRtcEndpoint {
@@ -107,7 +109,8 @@ impl WebRtcEndpoint {
             worker: None,
         };
         let element = pipeline.add(spec).await?;
-        Ok(WebRtcEndpoint { element, config, options: Mutex::new(options), state: Mutex::default() })
+        let cname = format!("user{}@host-{:08x}", random_u32(), random_u32());
+        Ok(WebRtcEndpoint { element, config, options: Mutex::new(options), state: Mutex::default(), cname })
     }
 
     pub fn element(&self) -> &Element {
@@ -162,7 +165,7 @@ impl WebRtcEndpoint {
                 return Err(why.into());
             }
         };
-        let (plans, transports) = plan(&negotiated, false);
+        let (plans, transports) = plan(&negotiated, false, &self.cname);
         if let Err(why) = self.open(plans).await {
             self.state().stage = Stage::Fresh;
             return Err(why);
@@ -203,7 +206,7 @@ impl WebRtcEndpoint {
         let answer = sdp::parse(text)?;
         let outcome = match sdp::process_answer(&offered, &answer) {
             Ok(negotiated) => {
-                let (plans, transports) = plan(&negotiated, true);
+                let (plans, transports) = plan(&negotiated, true, &self.cname);
                 self.open(plans).await.map(|()| transports)
             }
             Err(why) => Err(why.into()),
@@ -294,9 +297,8 @@ impl WebRtcEndpoint {
             ice: IceCredentials { ufrag: random_text(8), pwd: random_text(24) },
             ssrc: random_u32(),
         });
-        let cname = format!("user{}@host-{:08x}", random_u32(), random_u32());
-        let mut session =
-            LocalSession::webrtc(self.ntp_seconds(), self.config.certificate.fingerprint(), cname, media.collect());
+        let fingerprint = self.config.certificate.fingerprint();
+        let mut session = LocalSession::webrtc(self.ntp_seconds(), fingerprint, &self.cname, media.collect());
         session.audio_codecs = self.config.audio_codecs.clone();
         session.video_codecs = self.config.video_codecs.clone();
         session.audio_lines = self.config.audio_lines;
@@ -324,7 +326,7 @@ impl WebRtcEndpoint {
 }
 
 /// What the negotiated lines mean for the session: one plan a transport, and which lines are on it.
-fn plan(negotiated: &Negotiated, controlling: bool) -> (Vec<TransportPlan>, Vec<Vec<(String, usize)>>) {
+fn plan(negotiated: &Negotiated, controlling: bool, cname: &str) -> (Vec<TransportPlan>, Vec<Vec<(String, usize)>>) {
     let accepted: Vec<&NegotiatedMedia> = negotiated.media.iter().filter(|media| media.accepted).collect();
     let (bundled, alone): (Vec<_>, Vec<_>) =
         accepted.into_iter().partition(|media| negotiated.bundle.contains(&media.index));
@@ -335,12 +337,12 @@ fn plan(negotiated: &Negotiated, controlling: bool) -> (Vec<TransportPlan>, Vec<
     groups.extend(alone.into_iter().map(|media| vec![media]));
     let lines = |group: &Vec<&NegotiatedMedia>| group.iter().map(|media| (media.mid.clone(), media.index)).collect();
     let transports = groups.iter().map(lines).collect();
-    let plans = groups.iter().filter_map(|group| transport_plan(group, controlling)).collect();
+    let plans = groups.iter().filter_map(|group| transport_plan(group, controlling, cname)).collect();
     (plans, transports)
 }
 
 /// `None` for a group that lacks what a transport needs: its lines are answered, but nothing can connect.
-fn transport_plan(group: &[&NegotiatedMedia], controlling: bool) -> Option<TransportPlan> {
+fn transport_plan(group: &[&NegotiatedMedia], controlling: bool, cname: &str) -> Option<TransportPlan> {
     let first = group.first()?;
     let local = first.local_ice.clone()?;
     Some(TransportPlan {
@@ -351,6 +353,7 @@ fn transport_plan(group: &[&NegotiatedMedia], controlling: bool) -> Option<Trans
         remote_fingerprint: first.remote.fingerprint.as_ref()?.to_string(),
         controlling,
         dtls_active: first.dtls_role == DtlsRole::Active,
+        cname: cname.to_owned(),
         lines: group.iter().filter_map(|media| line_plan(media)).collect(),
         remote_candidates: group.iter().flat_map(|media| media.remote.candidates.iter().cloned()).collect(),
     })

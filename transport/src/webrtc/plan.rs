@@ -46,6 +46,8 @@ pub struct TransportPlan {
     pub remote_fingerprint: String,
     pub controlling: bool,
     pub dtls_active: bool,
+    /// The canonical name of our sources (RFC 3550, section 6.5.1).
+    pub cname: String,
     pub lines: Vec<LinePlan>,
     pub remote_candidates: Vec<Candidate>,
 }

@@ -60,11 +60,20 @@ impl Rewriter {
         Some((sequence, timestamp))
     }
 
+    /// What time stamp belongs to a moment, for sender reports; `None` before the first packet.
+    pub fn timestamp_at(&self, now: MediaTime) -> Option<u32> {
+        let (timestamp, at) = self.last?;
+        Some(timestamp.wrapping_add(self.ticks(at, now)))
+    }
+
+    fn ticks(&self, from: MediaTime, to: MediaTime) -> u32 {
+        (to.since(from).as_nanos() * u128::from(self.clock_rate) / 1_000_000_000) as u32
+    }
+
     /// Where the time line of a new source begins: as long after the last packet as it came after it, and at least a tick.
     fn start_timestamp(&self, entered: MediaTime) -> u32 {
         let Some((timestamp, at)) = self.last else { return self.first_timestamp };
-        let ticks = entered.since(at).as_nanos() * u128::from(self.clock_rate) / 1_000_000_000;
-        timestamp.wrapping_add((ticks as u32).max(1))
+        timestamp.wrapping_add(self.ticks(at, entered).max(1))
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the control side.
 
 use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
+use super::outgoing::{History, SendLine};
 use super::{Gathered, KeyFrameRequests, Line, Transport, WebRtcSession};
 use crate::sdp::{self, Address, CandidateType};
 use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
@@ -94,6 +95,7 @@ impl WebRtcSession {
         let fingerprint = plan.remote_fingerprint.parse().map_err(|_| "the peer's fingerprint is not one")?;
         api.set_remote_fingerprint(fingerprint);
         api.set_ice_controlling(plan.controlling);
+        let send_lines = plan.lines.iter().map(send_line).collect();
         let lines: Vec<Line> =
             plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &mut rtc)).collect();
         rtc.direct_api().start_dtls(plan.dtls_active).map_err(|why| why.to_string())?;
@@ -101,13 +103,16 @@ impl WebRtcSession {
         let mut transport = Transport {
             rtc,
             dtls,
+            client: plan.dtls_active,
             lines,
+            send_lines,
+            outgoing: None,
+            cname: plan.cname,
             remote_candidates: Vec::new(),
             due: out.now(),
             pair: None,
             checking: false,
             ice_ready: false,
-            dirty: false,
             alive: true,
         };
         for candidate in plan.remote_candidates {
@@ -199,9 +204,6 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
     let mut api = rtc.direct_api();
     if plan.kind != MediaKind::Data {
         api.declare_media(mid, if plan.kind == MediaKind::Audio { RtcKind::Audio } else { RtcKind::Video });
-        if plan.sends {
-            api.declare_stream_tx(plan.local_ssrc.into(), None, mid, None);
-        }
         if plan.receives {
             for ssrc in &plan.remote_ssrcs {
                 api.expect_stream_rx((*ssrc).into(), None, mid, None).suppress_nack(!nack(&plan));
@@ -217,10 +219,18 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
         receiving: None,
         padding: PaddingGaps::default(),
         key_frame: KeyFrameRequests::default(),
+        reported: 0,
         inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
         outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },
         plan,
     }
+}
+
+/// The sending half is ours: str0m is told nothing of what we send.
+fn send_line(plan: &LinePlan) -> SendLine {
+    // As Kurento: on video only.
+    let abs_send_time = plan.abs_send_time.filter(|_| plan.kind == MediaKind::Video);
+    SendLine { ssrc: plan.local_ssrc, abs_send_time, history: History::default() }
 }
 
 /// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.

@@ -4,8 +4,10 @@
 //! control side.
 
 mod command;
+mod outgoing;
 mod receive;
 mod report;
+mod rtcp;
 mod send;
 mod state;
 
@@ -15,6 +17,7 @@ use super::plan::{LinePlan, SessionCommand};
 use super::rewrite::{PaddingGaps, Rewriter};
 use crate::net::{LocalNet, OwnPort, UdpPort};
 use crate::sdp;
+use outgoing::{Outgoing, SendLine};
 use rivero_engine::shard::BuildContext;
 use rivero_engine::{Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox};
 use std::net::SocketAddr;
@@ -52,7 +55,14 @@ struct Gathered {
 struct Transport {
     rtc: Box<Rtc>,
     dtls: Watch,
+    /// Our part in DTLS, which decides whose keys are whose.
+    client: bool,
     lines: Vec<Line>,
+    /// What sending needs of each line, in the same order.
+    send_lines: Vec<SendLine>,
+    /// Once the keys are known.
+    outgoing: Option<Outgoing>,
+    cname: String,
     remote_candidates: Vec<sdp::Candidate>,
     /// When str0m wants to be called.
     due: MediaTime,
@@ -62,8 +72,6 @@ struct Transport {
     checking: bool,
     /// ICE has finished its checks.
     ice_ready: bool,
-    /// Packets were written and not sent yet.
-    dirty: bool,
     alive: bool,
 }
 
@@ -79,6 +87,8 @@ struct Line {
     receiving: Option<u32>,
     padding: PaddingGaps,
     key_frame: KeyFrameRequests,
+    /// Packets sent when the last report was written.
+    reported: u64,
     inbound: StreamReport,
     outbound: StreamReport,
 }
@@ -115,7 +125,11 @@ impl WebRtcSession {
     fn rearm(&mut self, out: &mut Outbox) {
         let lines = self.transports.iter().flat_map(|transport| &transport.lines);
         let delayed = lines.filter(|line| line.key_frame.wanted).filter_map(|line| line.key_frame.last);
-        let due = self.transports.iter().filter(|transport| transport.alive).map(|transport| transport.due);
+        let alive = self.transports.iter().filter(|transport| transport.alive);
+        let due = alive.flat_map(|transport| {
+            let report = transport.outgoing.as_ref().and_then(|outgoing| outgoing.report_due);
+            std::iter::once(transport.due).chain(report)
+        });
         out.wake_at(due.chain(delayed.map(|last| last + KEY_FRAME_INTERVAL)).min());
     }
 
@@ -123,6 +137,7 @@ impl WebRtcSession {
         let now = out.now();
         for index in 0..self.transports.len() {
             self.request_key_frames(index, now);
+            self.report_sent(index, now);
             if self.transports[index].due <= now {
                 self.turn(index, out);
             }
@@ -133,7 +148,8 @@ impl WebRtcSession {
 impl Node for WebRtcSession {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         match input {
-            Input::Media { packet, .. } => self.send(&packet, out),
+            // The way of every packet: no deadline of ours moves before the pass is over.
+            Input::Media { packet, .. } => return self.send(&packet, out),
             Input::Feedback { port, feedback } => {
                 if feedback == Feedback::KeyFrame {
                     self.want_key_frame(PORTS[port.min(2)], out);

@@ -6,11 +6,10 @@ use super::{PORTS, WebRtcSession};
 use crate::net::{Datagram, UdpPort};
 use crate::webrtc::event::{DtlsState, IceState};
 use bytes::Bytes;
-use rivero_engine::{Body, Feedback, MediaKind, MediaTime, Outbox, Packet, Rtp};
+use rivero_engine::{Body, MediaKind, MediaTime, Outbox, Packet, Rtp};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use str0m::bwe::BweKind;
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpPacket;
 use str0m::{Event, IceConnectionState, Input, Output};
@@ -42,6 +41,8 @@ impl WebRtcSession {
         if crate::net::is_stun(bytes) {
             // Accepted means that its integrity was checked against our password.
             self.net.bind(port.number(), source, (self.id, transport));
+        } else if is_rtcp(bytes) {
+            self.receive_rtcp(transport, bytes, out);
         } else {
             this.admit(bytes);
         }
@@ -61,7 +62,6 @@ impl WebRtcSession {
         if !this.alive {
             return;
         }
-        this.dirty = false;
         if let Err(why) = this.rtc.handle_input(Input::Timeout(now)) {
             self.fail(transport, &why.to_string(), out);
             return;
@@ -117,29 +117,11 @@ impl WebRtcSession {
     fn on_event(&mut self, transport: usize, event: Event, out: &mut Outbox) {
         match event {
             Event::RtpPacket(packet) => self.on_rtp(transport, packet, out),
-            Event::KeyframeRequest(request) => {
-                self.note_media(out);
-                if let Some(kind) = self.transports[transport].kind_of(request.mid) {
-                    out.feedback(port_of(kind), Feedback::KeyFrame);
-                }
-            }
-            Event::EgressBitrateEstimate(BweKind::Remb { estimate, mid }) => {
-                self.note_media(out);
-                if let Some(line) = self.transports[transport].line_mut(mid) {
-                    line.outbound.remb = estimate.as_u64();
-                    out.feedback(port_of(line.plan.kind), Feedback::Bitrate(estimate.as_u64()));
-                }
-            }
             Event::SenderFeedback(_) => self.note_media(out),
             Event::IceConnectionStateChange(state) => self.on_ice(transport, state, out),
             Event::Connected => self.on_connected(transport, out),
             Event::MediaIngressStats(stats) => self.transports[transport].note_ingress(&stats),
-            Event::MediaEgressStats(stats) => {
-                if stats.remote.is_some() {
-                    self.note_media(out);
-                }
-                self.transports[transport].note_egress(&stats);
-            }
+            Event::PeerStats(stats) => self.note_peer(transport, &stats, out),
             Event::Closed => self.end(transport, DtlsState::Closed, out),
             _ => {}
         }
@@ -245,15 +227,10 @@ impl super::Transport {
         self.lines.iter_mut().find(|line| line.mid == mid)
     }
 
-    fn kind_of(&self, mid: str0m::media::Mid) -> Option<MediaKind> {
-        self.lines.iter().find(|line| line.mid == mid).map(|line| line.plan.kind)
-    }
-
     /// Expects a source that no description announced: its payload type tells the line (RFC 9143, section 9.2).
     fn admit(&mut self, datagram: &[u8]) {
         let [_, second, _, _, _, _, _, _, s0, s1, s2, s3, ..] = datagram else { return };
-        let is_rtp = datagram[0] >> 6 == 2 && !(192..=223).contains(second);
-        if !is_rtp || !self.rtc.is_connected() {
+        if datagram[0] >> 6 != 2 || !self.rtc.is_connected() {
             return;
         }
         let ssrc = u32::from_be_bytes([*s0, *s1, *s2, *s3]);
@@ -271,6 +248,11 @@ impl super::Transport {
             api.expect_stream_rx(ssrc.into(), None, line.mid, None).suppress_nack(!super::command::nack(&line.plan));
         }
     }
+}
+
+/// RTCP shares its transport with RTP, and is told by its packet type (RFC 5761, section 4).
+fn is_rtcp(datagram: &[u8]) -> bool {
+    matches!(datagram, [first, 192..=223, ..] if first >> 6 == 2)
 }
 
 /// The port of the node for a kind.

@@ -2,7 +2,7 @@
 
 use super::{Transport, WebRtcSession};
 use crate::webrtc::event::SessionReport;
-use str0m::stats::{MediaEgressStats, MediaIngressStats};
+use str0m::stats::MediaIngressStats;
 
 impl WebRtcSession {
     pub(super) fn report(&self) -> SessionReport {
@@ -26,18 +26,5 @@ impl Transport {
         inbound.nack = stats.nacks;
         inbound.jitter = f64::from(stats.jitter) / clock_rate;
         inbound.fraction_lost = stats.loss.map_or(inbound.fraction_lost, f64::from);
-    }
-
-    pub(super) fn note_egress(&mut self, stats: &MediaEgressStats) {
-        let Some(line) = self.line_mut(stats.mid) else { return };
-        let outbound = &mut line.outbound;
-        outbound.fir = stats.firs;
-        outbound.pli = stats.plis;
-        outbound.nack = stats.nacks;
-        outbound.fraction_lost = stats.loss.map_or(outbound.fraction_lost, f64::from);
-        outbound.round_trip = stats.rtt.map_or(outbound.round_trip, |rtt| rtt.as_secs_f64());
-        if let Some(remote) = &stats.remote {
-            outbound.lost = remote.packets_lost;
-        }
     }
 }

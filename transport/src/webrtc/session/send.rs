@@ -1,51 +1,37 @@
-//! From the graph: packets are renumbered for the peer and written to str0m, which sends them when the pass is over.
+//! From the graph: packets are renumbered for the peer and wait for the end of the pass, when they leave together.
 
+use super::outgoing::{Record, Way};
 use super::receive::port_of;
 use super::{Line, WebRtcSession};
 use rivero_engine::{Body, Caps, MediaKind, Outbox, Packet, What};
-use std::sync::Arc;
+use std::time::Duration;
 use str0m::media::KeyframeRequestKind;
-use str0m::rtp::RtpWrite;
 
-/// The largest payload that str0m's packet buffer holds beside header, extensions and authentication tag.
-const MAX_PAYLOAD: usize = 1900;
+/// How soon after the first packet the peer learns how time stamps and clock belong together.
+const FIRST_REPORT: Duration = Duration::from_millis(100);
 
 impl WebRtcSession {
     pub(super) fn send(&mut self, packet: &Packet, out: &mut Outbox) {
         let Body::Rtp(rtp) = &packet.body else { return };
         let kind = packet.kind();
-        let clock = self.net.clock.clone();
         let mut refused = false;
         for transport in self.transports.iter_mut().filter(|transport| transport.alive) {
-            if !transport.rtc.is_connected() {
-                continue;
-            }
-            let Some(line) = transport.lines.iter_mut().find(|line| line.plan.kind == kind && line.plan.sends) else {
+            let Some(outgoing) = &mut transport.outgoing else { continue };
+            let lines = transport.lines.iter_mut().enumerate();
+            let Some((at, line)) = lines.into_iter().find(|(_, line)| line.plan.kind == kind && line.plan.sends) else {
                 continue;
             };
-            let Some(number) = line.payload_type_for(&packet.caps) else {
+            let Some(payload_type) = line.payload_type_for(&packet.caps) else {
                 refused = true;
                 continue;
             };
-            if rtp.payload.len() > MAX_PAYLOAD {
-                tracing::debug!(bytes = rtp.payload.len(), "a payload is too long for a datagram and is dropped");
-                continue;
-            }
-            let Some((sequence, timestamp)) = line.rewriter.rewrite(rtp, packet.entered, packet.discontinuity) else {
-                continue;
-            };
-            let mut api = transport.rtc.direct_api();
-            let Some(stream) = api.stream_tx(&line.plan.local_ssrc.into()) else { continue };
-            let payload: Arc<[u8]> = Arc::from(&rtp.payload[..]);
-            let wallclock = clock.instant(packet.entered);
-            let write = RtpWrite::new(number.into(), sequence.into(), timestamp, wallclock, payload)
-                .marker(rtp.marker)
-                .nackable(false);
-            stream.write_rtp(write);
+            let rewritten = line.rewriter.rewrite(rtp, packet.entered, packet.discontinuity);
+            let Some((sequence, timestamp)) = rewritten else { continue };
             line.outbound.packets += 1;
             line.outbound.bytes += rtp.payload.len() as u64;
-            transport.dirty = true;
-            out.left(kind, packet.entered);
+            let entered = packet.entered;
+            outgoing.push(at, Record { rtp: rtp.clone(), sequence, timestamp, payload_type, entered, padding: 0 });
+            out.left(kind, entered);
             out.flush();
         }
         if refused {
@@ -53,12 +39,15 @@ impl WebRtcSession {
         }
     }
 
-    /// The pass is over: everything that was written leaves together.
+    /// The pass is over: everything that came in together leaves together.
     pub(super) fn flush(&mut self, out: &mut Outbox) {
-        for transport in 0..self.transports.len() {
-            if self.transports[transport].dirty {
-                self.turn(transport, out);
-            }
+        let port = self.udp_port().clone();
+        for transport in &mut self.transports {
+            let Some((from, to)) = transport.pair else { continue };
+            let Some(outgoing) = transport.outgoing.as_mut().filter(|outgoing| !outgoing.is_empty()) else { continue };
+            let way = Way { port: &port, from, to };
+            self.net.fill(|buffer| outgoing.transmit(&way, &mut transport.send_lines, buffer));
+            outgoing.report_due.get_or_insert(out.now() + FIRST_REPORT);
         }
     }
 

@@ -1,10 +1,14 @@
 //! To the control side: how the states of str0m become Kurento's, each told once.
 
-use super::WebRtcSession;
+use super::outgoing::Outgoing;
+use super::{Transport, WebRtcSession};
 use crate::sdp::{self, Address, CandidateType};
+use crate::srtp::{Opener, Profile, Sealer};
 use crate::webrtc::event::{CandidatePair, DtlsState, IceState, WebRtcEvent};
-use rivero_engine::Outbox;
+use rivero_engine::{Feedback, Outbox};
 use std::net::SocketAddr;
+use str0m::crypto::dtls::SrtpProfile;
+use str0m::stats::PeerStats;
 
 impl WebRtcSession {
     pub(super) fn tell_ice(&mut self, transport: usize, state: IceState, out: &mut Outbox) {
@@ -46,18 +50,30 @@ impl WebRtcSession {
         }
     }
 
+    /// Once a second str0m tells the selected pair, which may have changed without a datagram of its own.
+    pub(super) fn note_peer(&mut self, transport: usize, stats: &PeerStats, out: &mut Outbox) {
+        if let Some(pair) = &stats.selected_candidate_pair {
+            self.note_pair(transport, pair.local.addr, pair.remote.addr, out);
+        }
+    }
+
     /// The DTLS handshake of a transport is done, and with it its SRTP keys are known.
     pub(super) fn on_connected(&mut self, transport: usize, out: &mut Outbox) {
-        let keyed = self.transports[transport].dtls.look().keys.as_ref().map(|(_, profile)| *profile);
-        tracing::info!(endpoint = %self.label, profile = ?keyed, "DTLS connected");
+        match self.transports[transport].outgoing() {
+            Ok((outgoing, profile)) => {
+                tracing::info!(endpoint = %self.label, ?profile, "DTLS connected");
+                self.transports[transport].outgoing = Some(outgoing);
+            }
+            Err(why) => return self.fail(transport, &why, out),
+        }
         self.tell_dtls(transport, DtlsState::Connected, out);
         self.tell_ice(transport, IceState::Ready, out);
         let all = self.status.transports.iter().all(|status| status.dtls == DtlsState::Connected);
         if all && !std::mem::replace(&mut self.status.connected, true) {
             out.tell(WebRtcEvent::Connection { connected: true });
         }
-        // Viewers start at a key frame: what is fed into us may have to make one.
-        out.feedback(1, rivero_engine::Feedback::KeyFrame);
+        // Whatever came before could not be sent: begin again, at a key frame.
+        out.feedback(1, Feedback::Start);
     }
 
     /// The peer's RTCP is seen.
@@ -91,6 +107,23 @@ impl WebRtcSession {
         if std::mem::replace(&mut self.status.connected, false) {
             out.tell(WebRtcEvent::Connection { connected: false });
         }
+    }
+}
+
+impl Transport {
+    /// The sending half, from the keys of the handshake.
+    fn outgoing(&self) -> Result<(Outgoing, Profile), String> {
+        let handshake = self.dtls.look();
+        let (keys, profile) = handshake.keys.as_ref().ok_or("the handshake gave no keys")?;
+        let profile = match profile {
+            SrtpProfile::AES128_CM_SHA1_80 => Profile::Aes128CmSha1_80,
+            SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
+            SrtpProfile::AEAD_AES_256_GCM => Profile::AeadAes256Gcm,
+            other => return Err(format!("the SRTP profile {other:?} is not known here")),
+        };
+        let sealer = Sealer::new(profile, keys, self.client).map_err(|why| why.to_string())?;
+        let opener = Opener::new(profile, keys, self.client).map_err(|why| why.to_string())?;
+        Ok((Outgoing::new(sealer, opener), profile))
     }
 }
 

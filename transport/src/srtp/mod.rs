@@ -1,0 +1,60 @@
+//! SRTP and SRTCP (RFC 3711, RFC 7714) of our own sending half, keyed by DTLS (RFC 5764).
+//!
+//! Enters: the keying material of a finished handshake, plain RTP and RTCP that we send, protected RTCP of the peer.
+//! Leaves: the same packets protected, or opened. It must never know sockets, str0m, or what a packet is for.
+//!
+//! [`Sealer`] protects what we send, in place; [`Opener`] opens the peer's RTCP. The peer's RTP is opened elsewhere.
+
+mod cipher;
+mod keys;
+mod open;
+mod seal;
+
+pub use open::Opener;
+pub use seal::Sealer;
+
+/// The protection profiles that we negotiate (RFC 5764 §4.1.2, RFC 7714 §14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// AES in counter mode with 128 bits, HMAC-SHA1 cut to 80 bits.
+    Aes128CmSha1_80,
+    AeadAes128Gcm,
+    AeadAes256Gcm,
+}
+
+impl Profile {
+    /// Length of a master key, and of the session key for encryption, in bytes.
+    pub const fn key_len(self) -> usize {
+        match self {
+            Profile::Aes128CmSha1_80 | Profile::AeadAes128Gcm => 16,
+            Profile::AeadAes256Gcm => 32,
+        }
+    }
+
+    /// Length of a master salt, and of a session salt, in bytes.
+    pub const fn salt_len(self) -> usize {
+        match self {
+            Profile::Aes128CmSha1_80 => 14,
+            Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => 12,
+        }
+    }
+
+    /// Length of the authentication tag, in bytes: what protection adds to an RTP packet.
+    pub const fn tag_len(self) -> usize {
+        match self {
+            Profile::Aes128CmSha1_80 => 10,
+            Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => 16,
+        }
+    }
+
+    /// Length of what the handshake has to export, in bytes.
+    pub const fn keying_material_len(self) -> usize {
+        2 * (self.key_len() + self.salt_len())
+    }
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SrtpError {
+    #[error("{profile:?} wants {} bytes of keying material, not {got}", profile.keying_material_len())]
+    KeyingMaterialLength { profile: Profile, got: usize },
+}

@@ -1,0 +1,170 @@
+//! The peer's RTCP, opened: authenticated, decrypted, and each packet only once (RFC 3711 §3.3.2, §3.4).
+//!
+//! Enters: datagrams that look like RTCP. Leaves: plain compound packets, or nothing. It must never know what they say.
+
+use super::cipher::Cipher;
+use super::keys::{Master, Purpose};
+use super::{Profile, SrtpError};
+
+/// A window is kept for so many senders. Only who holds the keys can bring another; the one unheard for longest makes room.
+const MAX_SENDERS: usize = 64;
+
+/// Opens the peer's direction of one transport. RTCP only.
+pub struct Opener {
+    rtcp: Cipher,
+    /// Whoever was heard last stands first.
+    senders: Vec<(u32, Window)>,
+}
+
+impl Opener {
+    /// As [`Sealer::new`](super::Sealer::new), with the same arguments: the direction is the other one.
+    ///
+    /// # Errors
+    /// When the length of the keying material is not that of the profile.
+    pub fn new(profile: Profile, keying_material: &[u8], we_are_client: bool) -> Result<Self, SrtpError> {
+        let master = Master::cut(profile, keying_material, !we_are_client)?;
+        Ok(Opener { rtcp: Cipher::new(profile, &master, Purpose::Rtcp), senders: Vec::new() })
+    }
+
+    /// The plain compound packet, which stands in `room`. `None` when `packet` is forged, cut, or was opened before
+    /// (or is more than 63 packets older than the newest of its sender).
+    pub fn open_rtcp<'a>(&mut self, packet: &[u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let (ssrc, index) = self.rtcp.read_rtcp_index(packet)?;
+        let known = self.senders.iter().position(|(sender, _)| *sender == ssrc);
+        if known.is_some_and(|at| self.senders[at].1.has_seen(index)) {
+            return None;
+        }
+        self.rtcp.open_rtcp(packet, room)?;
+        // Only an authentic packet may move a window or found one.
+        match known {
+            Some(at) => self.senders[..=at].rotate_right(1),
+            None => {
+                self.senders.truncate(MAX_SENDERS - 1);
+                self.senders.insert(0, (ssrc, Window { newest: index, seen: 0 }));
+            }
+        }
+        self.senders[0].1.mark(index);
+        Some(room)
+    }
+}
+
+/// The newest index of a sender, and which of the 64 up to it were seen: the lowest bit is the newest.
+struct Window {
+    newest: u32,
+    seen: u64,
+}
+
+impl Window {
+    /// Also true for what is too old to tell.
+    fn has_seen(&self, index: u32) -> bool {
+        match self.newest.checked_sub(index) {
+            Some(age) => self.seen.checked_shr(age).is_none_or(|seen| seen & 1 == 1),
+            None => false,
+        }
+    }
+
+    fn mark(&mut self, index: u32) {
+        if let Some(ahead) = index.checked_sub(self.newest) {
+            self.seen = self.seen.checked_shl(ahead).unwrap_or(0) | 1;
+            self.newest = index;
+        } else {
+            self.seen |= 1u64.checked_shl(self.newest - index).unwrap_or(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILES: [Profile; 3] = [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm];
+
+    fn material(profile: Profile) -> Vec<u8> {
+        (0..profile.keying_material_len() as u8).collect()
+    }
+
+    /// A report as the peer, the server of the handshake, protects it.
+    fn peers_packet(profile: Profile, ssrc: u32, index: u32) -> Vec<u8> {
+        let material = material(profile);
+        let master = Master::cut(profile, &material, false).unwrap();
+        let mut out = plain(ssrc);
+        Cipher::new(profile, &master, Purpose::Rtcp).seal_rtcp(&mut out, 0, index);
+        out
+    }
+
+    fn plain(ssrc: u32) -> Vec<u8> {
+        [&[0x81, 206, 0, 2][..], &ssrc.to_be_bytes(), &[0, 0, 0, 7]].concat()
+    }
+
+    fn opener(profile: Profile) -> Opener {
+        Opener::new(profile, &material(profile), true).unwrap()
+    }
+
+    #[test]
+    fn each_packet_opens_once() {
+        for profile in PROFILES {
+            let mut opener = opener(profile);
+            let mut room = Vec::new();
+            let mut opens = |ssrc, index| {
+                let opened = opener.open_rtcp(&peers_packet(profile, ssrc, index), &mut room);
+                assert!(opened.is_none_or(|packet| packet == plain(ssrc)));
+                opened.is_some()
+            };
+            assert!(opens(1, 100) && !opens(1, 100));
+            assert!(opens(2, 100), "each sender has a window of its own");
+            assert!(opens(1, 99) && !opens(1, 99), "the order may change");
+            assert!(opens(1, 37) && !opens(1, 37), "63 behind is the last that can be told");
+            assert!(!opens(1, 36) && !opens(1, 0));
+            assert!(opens(1, 163) && opens(1, 162) && !opens(1, 100) && opens(1, 101));
+            assert!(opens(1, 0x7fff_ffff) && !opens(1, 163) && !opens(1, 0x7fff_ffff));
+        }
+    }
+
+    #[test]
+    fn forged_and_cut_packets_stay_shut() {
+        for profile in PROFILES {
+            let mut opener = opener(profile);
+            let mut room = Vec::new();
+            let packet = peers_packet(profile, 1, 5);
+            for bit in 0..packet.len() * 8 {
+                let mut forged = packet.clone();
+                forged[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(opener.open_rtcp(&forged, &mut room), None, "{profile:?} bit {bit}");
+            }
+            for len in 0..packet.len() {
+                assert_eq!(opener.open_rtcp(&packet[..len], &mut room), None, "{profile:?} {len} bytes");
+            }
+            assert_eq!(opener.senders.len(), 0, "no forgery leaves a trace");
+            assert!(opener.open_rtcp(&packet, &mut room).is_some());
+        }
+    }
+
+    #[test]
+    fn our_own_direction_is_not_the_peers() {
+        for profile in PROFILES {
+            let mut sealer = super::super::Sealer::new(profile, &material(profile), true).unwrap();
+            let mut out = plain(1);
+            sealer.seal_rtcp(&mut out, 0);
+            let mut room = Vec::new();
+            assert_eq!(opener(profile).open_rtcp(&out, &mut room), None);
+            let mut peers = Opener::new(profile, &material(profile), false).unwrap();
+            assert_eq!(peers.open_rtcp(&out, &mut room), Some(&plain(1)[..]));
+        }
+    }
+
+    #[test]
+    fn senders_are_bounded_and_the_longest_unheard_makes_room() {
+        let profile = Profile::AeadAes128Gcm;
+        let mut opener = opener(profile);
+        let mut room = Vec::new();
+        let mut open = |ssrc, index| opener.open_rtcp(&peers_packet(profile, ssrc, index), &mut room).is_some();
+        for ssrc in 0..MAX_SENDERS as u32 {
+            assert!(open(ssrc, 1));
+        }
+        assert!(open(0, 2), "sender 0 is fresh again");
+        assert!(open(1000, 1), "sender 1 goes for this one");
+        assert!(!open(0, 1) && !open(0, 2) && !open(2, 1));
+        assert!(open(1, 1), "nothing is known of it any more");
+        assert_eq!(opener.senders.len(), MAX_SENDERS);
+    }
+}

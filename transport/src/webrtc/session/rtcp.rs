@@ -1,0 +1,135 @@
+//! RTCP of what we send: the peer's reports and wishes come in, our sender reports go out. What concerns reception stays
+//! str0m's; it sees the same packets.
+
+use super::WebRtcSession;
+use super::outgoing::Way;
+use super::receive::port_of;
+use crate::rtcp::{self, NtpTime, ReportBlock, Rtcp};
+use rivero_engine::{Feedback, MediaKind, MediaTime, Outbox};
+use std::time::Duration;
+
+/// How many packets one request brings back at most: a peer that has lost more wants a key frame.
+const MOST_RESENT: usize = 100;
+/// Between two sender reports.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+impl WebRtcSession {
+    /// A compound packet as it came from the network.
+    pub(super) fn receive_rtcp(&mut self, transport: usize, bytes: &[u8], out: &mut Outbox) {
+        let Some(outgoing) = &mut self.transports[transport].outgoing else { return };
+        let mut room = std::mem::take(&mut outgoing.room);
+        if let Some(plain) = outgoing.opener.open_rtcp(bytes, &mut room) {
+            self.note_media(out);
+            for packet in rtcp::parse(plain) {
+                self.on_rtcp(transport, packet, out);
+            }
+        }
+        if let Some(outgoing) = &mut self.transports[transport].outgoing {
+            outgoing.room = room;
+        }
+    }
+
+    fn on_rtcp(&mut self, transport: usize, packet: Rtcp<'_>, out: &mut Outbox) {
+        match packet {
+            Rtcp::SenderReport { reports, .. } | Rtcp::ReceiverReport { reports, .. } => {
+                let now = self.ntp_now(out.now());
+                for block in reports {
+                    self.note_report(transport, &block, now);
+                }
+            }
+            Rtcp::Pli { media, .. } => self.on_key_frame_request(transport, media, false, out),
+            Rtcp::Fir { entries, .. } => {
+                for (media, _) in entries {
+                    self.on_key_frame_request(transport, media, true, out);
+                }
+            }
+            Rtcp::Nack { media, lost, .. } => self.on_nack(transport, media, lost),
+            Rtcp::Remb { bps, ssrcs, .. } => {
+                // As Kurento: the first source named is the one meant.
+                let Some(line) = ssrcs.into_iter().next().and_then(|ssrc| self.line_sending(transport, ssrc)) else {
+                    return;
+                };
+                let line = &mut self.transports[transport].lines[line];
+                line.outbound.remb = bps;
+                out.feedback(port_of(line.plan.kind), Feedback::Bitrate(bps));
+            }
+            Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
+        }
+    }
+
+    fn line_sending(&self, transport: usize, ssrc: u32) -> Option<usize> {
+        self.transports[transport].lines.iter().position(|line| line.plan.sends && line.plan.local_ssrc == ssrc)
+    }
+
+    fn on_key_frame_request(&mut self, transport: usize, ssrc: u32, full: bool, out: &mut Outbox) {
+        let Some(at) = self.line_sending(transport, ssrc) else { return };
+        let line = &mut self.transports[transport].lines[at];
+        let counter = if full { &mut line.outbound.fir } else { &mut line.outbound.pli };
+        *counter += 1;
+        if line.plan.kind == MediaKind::Video {
+            out.feedback(port_of(MediaKind::Video), Feedback::KeyFrame);
+        }
+    }
+
+    /// Sends again what the peer misses and we still have: on the same source, byte for byte (RFC 4585, section 6.2.1).
+    fn on_nack(&mut self, transport: usize, ssrc: u32, lost: impl IntoIterator<Item = u16>) {
+        let Some(at) = self.line_sending(transport, ssrc) else { return };
+        let port = self.udp_port().clone();
+        let this = &mut self.transports[transport];
+        this.lines[at].outbound.nack += 1;
+        let (Some((from, to)), Some(outgoing)) = (this.pair, &mut this.outgoing) else { return };
+        for sequence in lost.into_iter().take(MOST_RESENT) {
+            let way = Way { port: &port, from, to };
+            self.net.fill(|buffer| outgoing.resend(&way, &this.send_lines[at], sequence, buffer));
+        }
+    }
+
+    fn note_report(&mut self, transport: usize, block: &ReportBlock, now: NtpTime) {
+        let Some(at) = self.line_sending(transport, block.ssrc) else { return };
+        let line = &mut self.transports[transport].lines[at];
+        let outbound = &mut line.outbound;
+        outbound.lost = u64::try_from(block.lost).unwrap_or(0);
+        outbound.fraction_lost = f64::from(block.fraction_lost) / 256.0;
+        if let Some(round_trip) = block.round_trip(now) {
+            outbound.round_trip = round_trip.as_secs_f64();
+        }
+    }
+
+    /// Tells the peer how our time stamps and the clock belong together, once a second while something is sent.
+    pub(super) fn report_sent(&mut self, transport: usize, now: MediaTime) {
+        let ntp = self.ntp_now(now);
+        let port = self.udp_port().clone();
+        let this = &mut self.transports[transport];
+        let (Some((from, to)), Some(outgoing)) = (this.pair, &mut this.outgoing) else { return };
+        if outgoing.report_due.is_none_or(|due| due > now) {
+            return;
+        }
+        let mut sent = false;
+        for line in &mut this.lines {
+            let Some(timestamp) = line.rewriter.timestamp_at(now) else { continue };
+            if line.outbound.packets == line.reported {
+                continue;
+            }
+            line.reported = line.outbound.packets;
+            sent = true;
+            let report = rtcp::SenderInfo {
+                ntp,
+                rtp_timestamp: timestamp,
+                packets: line.outbound.packets as u32,
+                octets: line.outbound.bytes as u32,
+            };
+            let way = Way { port: &port, from, to };
+            self.net.fill(|buffer| {
+                outgoing.send_rtcp(&way, buffer, |out| {
+                    rtcp::write_sender_report(out, line.plan.local_ssrc, &report, &this.cname);
+                });
+            });
+        }
+        // Nothing was sent since the last report: sleep until something is.
+        outgoing.report_due = sent.then(|| now + REPORT_INTERVAL);
+    }
+
+    fn ntp_now(&self, now: MediaTime) -> NtpTime {
+        NtpTime::from(self.net.clock.wall(now))
+    }
+}
