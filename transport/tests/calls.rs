@@ -125,6 +125,22 @@ fn vp8(sequence: u64, key: bool) -> Packet {
     Packet::new(Caps::video(Codec::Vp8, None), Body::Rtp(Arc::new(rtp)), MediaTime::ZERO).key(key)
 }
 
+impl House {
+    /// Two endpoints that have called each other: the one that offered, and the one that answered.
+    async fn call(&mut self, pipeline: &Pipeline) -> (WebRtcEndpoint, WebRtcEndpoint) {
+        let caller = self.endpoint(pipeline, "caller").await;
+        let callee = self.endpoint(pipeline, "callee").await;
+        let offer = caller.generate_offer(true, true).expect("a fresh endpoint");
+        let answer = callee.process_offer(&offer).await.expect("our own offer can be answered");
+        caller.process_answer(&answer).await.expect("our own answer can be taken");
+        self.trickle(&caller, &callee).await;
+        self.trickle(&callee, &caller).await;
+        self.connected(&caller).await;
+        self.connected(&callee).await;
+        (caller, callee)
+    }
+}
+
 /// What came out, by the number inside.
 fn numbers(seen: &Seen, kind: MediaKind) -> Vec<(u8, bool)> {
     let number = |packet: &Packet| match &packet.body {
@@ -197,15 +213,7 @@ async fn two_endpoints_of_one_server_call_each_other() {
 async fn an_endpoint_tells_the_states_of_ice_in_order_and_each_once() {
     let mut house = House::open().await;
     let pipeline = house.workers.engine.pipeline("states");
-    let caller = house.endpoint(&pipeline, "caller").await;
-    let callee = house.endpoint(&pipeline, "callee").await;
-    let offer = caller.generate_offer(true, true).expect("a fresh endpoint");
-    let answer = callee.process_offer(&offer).await.expect("our own offer can be answered");
-    caller.process_answer(&answer).await.expect("our own answer can be taken");
-    house.trickle(&caller, &callee).await;
-    house.trickle(&callee, &caller).await;
-    house.connected(&caller).await;
-    house.connected(&callee).await;
+    let (caller, callee) = house.call(&pipeline).await;
     for endpoint in [&caller, &callee] {
         let mut states = Vec::new();
         while states.last() != Some(&IceState::Ready) {
@@ -217,6 +225,35 @@ async fn an_endpoint_tells_the_states_of_ice_in_order_and_each_once() {
         }
         assert_eq!(states, [IceState::Gathering, IceState::Connecting, IceState::Connected, IceState::Ready]);
     }
+    pipeline.release().await;
+    house.workers.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_viewers_that_ask_at_once_cost_the_publisher_one_request() {
+    let mut house = House::open().await;
+    let pipeline = house.workers.engine.pipeline("storm");
+    let (publisher, server) = house.call(&pipeline).await;
+    let (source, _) = house.probe(&pipeline, "source").await;
+    source.connect(publisher.element(), &Selection::all()).await.expect("one pipeline");
+    let mut viewers = Vec::new();
+    for n in 0..100 {
+        let (viewer, _) = house.probe(&pipeline, &format!("viewer {n}")).await;
+        server.element().connect(&viewer, &Selection::all()).await.expect("one pipeline");
+        viewers.push(viewer);
+    }
+    source.tell(Tell::Emit(vp8(1, true))).await.expect("the worker lives");
+    house.video_arrives(&viewers[99]).await;
+    house.heard.clear();
+    for viewer in &viewers {
+        viewer.tell(Tell::Say(Feedback::KeyFrame)).await.expect("the worker lives");
+    }
+    // The publisher's own part hears of it once, and answers with a key frame.
+    house.hear(source.id(), |what| matches!(what, What::Other(other) if other.is::<Feedback>()).then_some(())).await;
+    source.tell(Tell::Emit(vp8(2, true))).await.expect("the worker lives");
+    let seen = publisher.report().await.expect("alive");
+    let video = seen.outbound.iter().find(|stream| stream.kind == Some(MediaKind::Video)).expect("it sends video");
+    assert_eq!((video.pli, video.fir), (1, 0), "what the publisher heard");
     pipeline.release().await;
     house.workers.stop();
 }
