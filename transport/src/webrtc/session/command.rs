@@ -230,7 +230,8 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
 fn send_line(plan: &LinePlan) -> SendLine {
     // As Kurento: on video only.
     let abs_send_time = plan.abs_send_time.filter(|_| plan.kind == MediaKind::Video);
-    SendLine { ssrc: plan.local_ssrc, abs_send_time, history: History::default() }
+    let resends = plan.payload_types.iter().any(|payload_type| payload_type.nack);
+    SendLine { ssrc: plan.local_ssrc, abs_send_time, resends, history: History::default() }
 }
 
 /// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.

@@ -52,6 +52,8 @@ struct Pending {
 pub(super) struct SendLine {
     pub ssrc: u32,
     pub abs_send_time: Option<u8>,
+    /// The peer may ask for lost packets: without that nothing is kept for it.
+    pub resends: bool,
     pub history: History,
 }
 
@@ -116,7 +118,10 @@ impl Outgoing {
             rest = later;
         }
         for pending in self.pending.drain(..) {
-            lines[pending.line].history.keep(pending.record);
+            let line = &mut lines[pending.line];
+            if line.resends {
+                line.history.keep(pending.record);
+            }
         }
     }
 
@@ -248,7 +253,7 @@ mod tests {
         let sealer = Sealer::new(Profile::AeadAes128Gcm, &keys, true).expect("56 bytes are what this profile wants");
         let opener = Opener::new(Profile::AeadAes128Gcm, &keys, true).expect("the same");
         let port = Rc::new(UdpPort::bind((1024, 65535), 40_000).expect("a port is free"));
-        let line = SendLine { ssrc: 5, abs_send_time: Some(3), history: History::default() };
+        let line = SendLine { ssrc: 5, abs_send_time: Some(3), resends: true, history: History::default() };
         (Outgoing::new(sealer, opener), [line], port)
     }
 
