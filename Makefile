@@ -2,6 +2,7 @@
 #   make run CONF=/etc/kurento/kurento.conf.json     start with a configuration of your own
 #   make run ARGS="--version"                        any option of the server
 #   make test ONLY="golden.test.mjs"                 one file of tests/node
+#   make bench-sfu ARGS="--help"                     the loads, servers and switches of the load tool
 
 SHELL := /bin/bash
 CONF ?=
@@ -13,7 +14,7 @@ TREES := $(NODE) $(NODE)/kurento-6.18 $(NODE)/kurento-7.3
 STAMPS := $(TREES:%=%/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt bench deny build-tools test-packages test-tools
+.PHONY: help run build test lint fmt bench bench-sfu deny build-tools test-packages test-tools
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,11 @@ bench: build-tools test-tools ## requests a second of the protocol, and the CPU 
 	cargo build --locked
 	node $(NODE)/bench-rpc.mjs
 
+bench-sfu: build-tools ## what a forwarded packet costs, beside Janus and the bare loop; ARGS="--n 100 --servers bare,rivero"
+	@scripts/need.sh ip:iproute2 unshare:util-linux janus:janus
+	cargo build --locked --release -p rivero -p rivero-bench
+	@target="$${CARGO_TARGET_DIR:-target}"; "$$target/release/rivero-bench" --out "$$target/bench-sfu" $(ARGS)
+
 deny: build-tools ## licences and advisories of the dependencies; installs cargo-deny first, which takes minutes
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check
@@ -46,7 +52,7 @@ deny: build-tools ## licences and advisories of the dependencies; installs cargo
 # aws-lc-rs, the cryptography library, compiles C: that is what a C compiler and cmake are for.
 build-tools:
 	@scripts/need.sh cc:build-essential cmake:cmake
-	@command -v cargo >/dev/null || { echo "Please install Rust 1.90 or later: https://rustup.rs" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "Please install Rust 1.93 or later: https://rustup.rs" >&2; exit 1; }
 
 test-packages:
 	@scripts/need.sh node:nodejs npm:npm chromium:chromium dot:graphviz

@@ -1,7 +1,6 @@
 //! East: what a node wrote to an output goes to each consumer, through its gate, and to the next node's input.
 
-use super::departure::Peers;
-use super::slot::Sink;
+use super::slot::OutputPort;
 use super::{Shard, Work};
 use crate::door::Passage;
 use crate::flow;
@@ -9,18 +8,13 @@ use crate::node::{HUB, Input, NodeId, Port};
 use crate::notice::{ErrorKind, What};
 use crate::packet::MAX_HOPS;
 use crate::{Feedback, MediaKind, MediaTime, Packet};
-use std::collections::VecDeque;
 use std::time::Duration;
 
 impl Shard {
-    /// Counts a packet at the output and hands one cheap clone to each consumer.
+    /// Counts a packet at the output and queues it for the consumers.
     pub(super) fn emit_media(&mut self, from: NodeId, port: Port, packet: Packet) {
-        let now = self.time;
-        let Some(slot) = self.nodes.get_mut(from.index as usize).filter(|s| s.id.generation == from.generation) else {
-            return;
-        };
-        let Some(output) = slot.outputs.get_mut(port) else {
-            debug_assert!(false, "a node wrote to an output that it does not have");
+        let Some(output) = self.output_mut(from, port) else {
+            debug_assert!(self.slot(from).is_none(), "a node wrote to an output that it does not have");
             return;
         };
         let spec = output.spec;
@@ -28,38 +22,71 @@ impl Shard {
         if output.caps.as_ref() != Some(&packet.caps) {
             output.caps = Some(packet.caps.clone());
         }
-        if spec.kind == MediaKind::Video && spec.description != HUB {
-            output.group.push(&packet);
+        if starts {
+            self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
         }
-        let mut ask = false;
-        let mut passes = false;
-        let mut queue =
-            Outward { worker: self.worker, queue: &mut self.queue, peers: &mut self.peers, from, port, now };
-        for sink in &mut output.sinks {
-            match sink.gate.pass(packet.key, now) {
-                Passage::Passes | Passage::Opens => {
-                    passes = true;
-                    queue.hand(sink, &packet, &mut ask);
-                }
-                Passage::Stays => sink.dropped += 1,
-                Passage::StaysAndAsks => {
-                    sink.dropped += 1;
-                    ask = true;
+        self.arm_flow_tick(from, self.time);
+        self.queue.push_back(Work::Fan { from, port, packet });
+    }
+
+    /// Takes everything of this output that waits next in the queue, so that each consumer is visited once for all of it.
+    pub(super) fn fan_out_burst(&mut self, from: NodeId, port: Port, first: Packet) {
+        let mut burst = std::mem::take(&mut self.burst);
+        burst.push(first);
+        let same = |work: &mut Work| matches!(work, Work::Fan { from: f, port: p, .. } if (*f, *p) == (from, port));
+        while let Some(Work::Fan { packet, .. }) = self.queue.pop_front_if(same) {
+            burst.push(packet);
+        }
+        self.fan_out(from, port, &burst);
+        burst.clear();
+        self.burst = burst;
+    }
+
+    /// Hands one cheap clone of each packet to each consumer whose gate is open.
+    fn fan_out(&mut self, from: NodeId, port: Port, burst: &[Packet]) {
+        let now = self.time;
+        let Some(output) = self.output_mut(from, port) else { return };
+        let spec = output.spec;
+        if spec.kind == MediaKind::Video && spec.description != HUB {
+            burst.iter().for_each(|packet| output.group.push(packet));
+        }
+        // Consumers are entered while the list is walked; it cannot change meanwhile, since commands wait for the pass to end.
+        let mut sinks = std::mem::take(&mut output.sinks);
+        let (mut ask, mut passes) = (false, false);
+        for sink in &mut sinks {
+            for packet in burst {
+                match sink.gate.pass(packet.key, now) {
+                    Passage::Passes | Passage::Opens => {
+                        passes = true;
+                        let copy = sink.copy(packet);
+                        if sink.to.worker == self.worker {
+                            self.deliver_media(sink.to, sink.port, copy);
+                        } else {
+                            self.peers.send_media(from, port, sink, copy, now, &mut ask);
+                        }
+                    }
+                    Passage::Stays => sink.dropped += 1,
+                    Passage::StaysAndAsks => {
+                        sink.dropped += 1;
+                        ask = true;
+                    }
                 }
             }
         }
+        let Some(output) = self.output_mut(from, port) else { return };
+        output.sinks = sinks;
         let untouched = passes && reports_flow(spec.kind, spec.description) && !output.told_untouched;
         output.told_untouched |= untouched;
         if ask {
             self.ask_node(from, port);
         }
-        if starts {
-            self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
-        }
         if untouched {
             self.post(from, What::Transcoding { kind: spec.kind, transcoding: false });
         }
-        self.arm_flow_tick(from, now);
+    }
+
+    fn output_mut(&mut self, node: NodeId, port: Port) -> Option<&mut OutputPort> {
+        self.slot_mut(node)?.outputs.get_mut(port)
     }
 
     /// Tells a node that a key frame is wanted of its output.
@@ -86,10 +113,13 @@ impl Shard {
         }
         sink.gate.open();
         let mut ask = false;
-        let (worker, queue, peers) = (self.worker, &mut self.queue, &mut self.peers);
-        let mut outward = Outward { worker, queue, peers, from: node, port, now };
         for packet in output.group.packets() {
-            outward.hand(sink, packet, &mut ask);
+            let copy = sink.copy(packet);
+            if sink.to.worker == self.worker {
+                self.queue.push_back(Work::Media { to: sink.to, port: sink.port, packet: copy });
+            } else {
+                self.peers.send_media(node, port, sink, copy, now, &mut ask);
+            }
         }
         if ask {
             self.ask_node(node, port);
@@ -171,32 +201,6 @@ impl Shard {
         slot.flow_tick = flowing.then(|| now + flow::TICK);
         for what in stopped {
             self.post(id, what);
-        }
-    }
-}
-
-/// The way from one output to its consumers.
-struct Outward<'a> {
-    worker: u16,
-    queue: &'a mut VecDeque<Work>,
-    peers: &'a mut Peers,
-    from: NodeId,
-    port: Port,
-    now: MediaTime,
-}
-
-impl Outward<'_> {
-    /// Puts a cheap clone on its way; `ask` is set when the link dropped up to the next key frame.
-    fn hand(&mut self, sink: &mut Sink, packet: &Packet, ask: &mut bool) {
-        sink.packets += 1;
-        sink.bytes += packet.body.len() as u64;
-        let mut copy = packet.clone();
-        copy.hops += 1;
-        copy.discontinuity |= std::mem::take(&mut sink.gap);
-        if sink.to.worker == self.worker {
-            self.queue.push_back(Work::Media { to: sink.to, port: sink.port, packet: copy });
-        } else {
-            self.peers.send_media(self.from, self.port, sink, copy, self.now, ask);
         }
     }
 }

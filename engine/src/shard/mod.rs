@@ -32,8 +32,24 @@ use tokio::sync::mpsc;
 
 /// What waits to be handed to a node of this shard.
 enum Work {
-    Media { to: NodeId, port: Port, packet: Packet },
-    Feedback { to: NodeId, port: Port, from: (NodeId, Port), feedback: Feedback, hops: u8 },
+    /// What an output gave, for all its consumers.
+    Fan {
+        from: NodeId,
+        port: Port,
+        packet: Packet,
+    },
+    Media {
+        to: NodeId,
+        port: Port,
+        packet: Packet,
+    },
+    Feedback {
+        to: NodeId,
+        port: Port,
+        from: (NodeId, Port),
+        feedback: Feedback,
+        hops: u8,
+    },
 }
 
 pub struct Shard {
@@ -52,7 +68,10 @@ pub struct Shard {
     flushed: Vec<NodeId>,
     timers: Timers,
     peers: Peers,
-    outbox: Outbox,
+    /// Where the node that is being entered writes; kept for its room.
+    outbox: Option<Box<Outbox>>,
+    /// Packets of one output on their way to its consumers; kept for its room.
+    burst: Vec<Packet>,
 }
 
 impl Shard {
@@ -76,7 +95,8 @@ impl Shard {
             flushed: Vec::new(),
             timers: Timers::default(),
             peers: Peers::new(peers),
-            outbox: Outbox::new(clock.now()),
+            outbox: None,
+            burst: Vec::new(),
             clock,
         }
     }
@@ -103,6 +123,7 @@ impl Shard {
         loop {
             while let Some(work) = self.queue.pop_front() {
                 match work {
+                    Work::Fan { from, port, packet } => self.fan_out_burst(from, port, packet),
                     Work::Media { to, port, packet } => self.deliver_media(to, port, packet),
                     Work::Feedback { to, port, from, feedback, hops } => {
                         self.deliver_feedback(to, port, from, feedback, hops);
@@ -142,14 +163,14 @@ impl Shard {
     fn guarded<R>(&mut self, id: NodeId, action: impl FnOnce(&mut dyn Node, &mut Outbox) -> R) -> Option<R> {
         let now = self.time;
         let slot = self.nodes.get_mut(id.index as usize).filter(|slot| slot.id.generation == id.generation)?;
-        let mut out = std::mem::replace(&mut self.outbox, Outbox::new(now));
+        let mut out = self.outbox.take().unwrap_or_else(|| Box::new(Outbox::new(now)));
         out.at(now);
         out.latency = slot.latency;
         let result = catch_unwind(AssertUnwindSafe(|| action(slot.node.as_mut(), &mut out)));
         match result {
             Ok(result) => {
                 self.hand_on(id, &mut out);
-                self.outbox = out;
+                self.outbox = Some(out);
                 Some(result)
             }
             Err(panic) => {

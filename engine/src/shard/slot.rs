@@ -5,7 +5,7 @@ use crate::flow::FlowMeter;
 use crate::group::Group;
 use crate::node::{NodeId, Port, PortSpec};
 use crate::notice::ElementId;
-use crate::{Caps, MediaTime, Node};
+use crate::{Caps, MediaTime, Node, Packet};
 
 pub(super) struct Slot {
     pub id: NodeId,
@@ -70,6 +70,18 @@ impl Sink {
             dropped: 0,
             gap: true,
         }
+    }
+}
+
+impl Sink {
+    /// Counts a packet, and makes the cheap clone that goes to this consumer.
+    pub fn copy(&mut self, packet: &Packet) -> Packet {
+        self.packets += 1;
+        self.bytes += packet.body.len() as u64;
+        let mut copy = packet.clone();
+        copy.hops += 1;
+        copy.discontinuity |= std::mem::take(&mut self.gap);
+        copy
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
 use super::outgoing::{History, SendLine};
-use super::{Gathered, KeyFrameRequests, Line, Transport, WebRtcSession};
+use super::{Gathered, KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
 use crate::sdp::{self, Address, CandidateType};
 use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
 use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
@@ -96,6 +96,7 @@ impl WebRtcSession {
         api.set_remote_fingerprint(fingerprint);
         api.set_ice_controlling(plan.controlling);
         let send_lines = plan.lines.iter().map(send_line).collect();
+        let sending = PORTS.map(|kind| plan.lines.iter().position(|line| line.kind == kind && line.sends));
         let lines: Vec<Line> =
             plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &mut rtc)).collect();
         rtc.direct_api().start_dtls(plan.dtls_active).map_err(|why| why.to_string())?;
@@ -106,6 +107,7 @@ impl WebRtcSession {
             client: plan.dtls_active,
             lines,
             send_lines,
+            sending,
             outgoing: None,
             cname: plan.cname,
             remote_candidates: Vec::new(),
@@ -200,7 +202,6 @@ fn add_local(rtc: &mut Rtc, address: SocketAddr) {
 
 fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
     let mid = Mid::from(number.to_string().as_str());
-    let clock_rate = plan.payload_types.first().map_or(90_000, |payload_type| payload_type.caps.clock_rate());
     let mut api = rtc.direct_api();
     if plan.kind != MediaKind::Data {
         api.declare_media(mid, if plan.kind == MediaKind::Audio { RtcKind::Audio } else { RtcKind::Video });
@@ -210,16 +211,12 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
             }
         }
     }
-    let random = getrandom::u64().unwrap_or(1);
     Line {
         mid,
-        rewriter: Rewriter::new(clock_rate, random),
-        chosen: None,
         admitted: 0,
         receiving: None,
         padding: PaddingGaps::default(),
         key_frame: KeyFrameRequests::default(),
-        reported: 0,
         inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
         outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },
         plan,
@@ -231,7 +228,18 @@ fn send_line(plan: &LinePlan) -> SendLine {
     // As Kurento: on video only.
     let abs_send_time = plan.abs_send_time.filter(|_| plan.kind == MediaKind::Video);
     let resends = plan.payload_types.iter().any(|payload_type| payload_type.nack);
-    SendLine { ssrc: plan.local_ssrc, abs_send_time, resends, history: History::default() }
+    let clock_rate = plan.payload_types.first().map_or(90_000, |payload_type| payload_type.caps.clock_rate());
+    SendLine {
+        ssrc: plan.local_ssrc,
+        chosen: None,
+        rewriter: Rewriter::new(clock_rate, getrandom::u64().unwrap_or(1)),
+        packets: 0,
+        bytes: 0,
+        reported: 0,
+        abs_send_time,
+        resends,
+        history: History::default(),
+    }
 }
 
 /// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.

@@ -14,7 +14,7 @@ mod state;
 use super::Watch;
 use super::event::{IceStatus, StreamReport, TransportStatus};
 use super::plan::{LinePlan, SessionCommand};
-use super::rewrite::{PaddingGaps, Rewriter};
+use super::rewrite::PaddingGaps;
 use crate::net::{LocalNet, OwnPort, UdpPort};
 use crate::sdp;
 use outgoing::{Outgoing, SendLine};
@@ -60,6 +60,8 @@ struct Transport {
     lines: Vec<Line>,
     /// What sending needs of each line, in the same order.
     send_lines: Vec<SendLine>,
+    /// Which line sends audio, video and data.
+    sending: [Option<usize>; 3],
     /// Once the keys are known.
     outgoing: Option<Outgoing>,
     cname: String,
@@ -79,16 +81,11 @@ struct Line {
     plan: LinePlan,
     /// str0m's name of the line; ours may be longer than it allows.
     mid: Mid,
-    rewriter: Rewriter,
-    /// Payload type in use, with the caps that chose it.
-    chosen: Option<(rivero_engine::Caps, Option<u8>)>,
     /// Sources that were accepted without being announced.
     admitted: usize,
     receiving: Option<u32>,
     padding: PaddingGaps,
     key_frame: KeyFrameRequests,
-    /// Packets sent when the last report was written.
-    reported: u64,
     inbound: StreamReport,
     outbound: StreamReport,
 }

@@ -1,16 +1,22 @@
 //! Counters: kept as str0m reports them, once a second, and handed over when asked.
 
 use super::{Transport, WebRtcSession};
-use crate::webrtc::event::SessionReport;
+use crate::webrtc::event::{SessionReport, StreamReport};
 use str0m::stats::MediaIngressStats;
 
 impl WebRtcSession {
     pub(super) fn report(&self) -> SessionReport {
         let inbound = self.lines().filter(|line| line.plan.receives && line.inbound.packets > 0);
-        let outbound = self.lines().filter(|line| line.plan.sends && line.outbound.packets > 0);
+        let lines = self.transports.iter().flat_map(|transport| transport.lines.iter().zip(&transport.send_lines));
+        let outbound = lines.filter(|(line, sent)| line.plan.sends && sent.packets > 0);
+        let outbound = outbound.map(|(line, sent)| StreamReport {
+            packets: sent.packets,
+            bytes: sent.bytes,
+            ..line.outbound.clone()
+        });
         SessionReport {
             inbound: inbound.map(|line| line.inbound.clone()).collect(),
-            outbound: outbound.map(|line| line.outbound.clone()).collect(),
+            outbound: outbound.collect(),
             status: self.status.clone(),
         }
     }

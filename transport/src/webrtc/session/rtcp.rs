@@ -105,23 +105,19 @@ impl WebRtcSession {
             return;
         }
         let mut sent = false;
-        for line in &mut this.lines {
+        for line in &mut this.send_lines {
             let Some(timestamp) = line.rewriter.timestamp_at(now) else { continue };
-            if line.outbound.packets == line.reported {
+            if line.packets == line.reported {
                 continue;
             }
-            line.reported = line.outbound.packets;
+            line.reported = line.packets;
             sent = true;
-            let report = rtcp::SenderInfo {
-                ntp,
-                rtp_timestamp: timestamp,
-                packets: line.outbound.packets as u32,
-                octets: line.outbound.bytes as u32,
-            };
+            let (packets, octets) = (line.packets as u32, line.bytes as u32);
+            let report = rtcp::SenderInfo { ntp, rtp_timestamp: timestamp, packets, octets };
             let way = Way { port: &port, from, to };
             self.net.fill(|buffer| {
                 outgoing.send_rtcp(&way, buffer, |out| {
-                    rtcp::write_sender_report(out, line.plan.local_ssrc, &report, &this.cname);
+                    rtcp::write_sender_report(out, line.ssrc, &report, &this.cname);
                 });
             });
         }

@@ -16,19 +16,26 @@ impl WebRtcSession {
         let kind = packet.kind();
         let mut refused = false;
         for transport in self.transports.iter_mut().filter(|transport| transport.alive) {
-            let Some(outgoing) = &mut transport.outgoing else { continue };
-            let lines = transport.lines.iter_mut().enumerate();
-            let Some((at, line)) = lines.into_iter().find(|(_, line)| line.plan.kind == kind && line.plan.sends) else {
+            let (Some(outgoing), Some(at)) = (&mut transport.outgoing, transport.sending[port_of(kind)]) else {
                 continue;
             };
-            let Some(payload_type) = line.payload_type_for(&packet.caps) else {
+            let line = &mut transport.send_lines[at];
+            let payload_type = match &line.chosen {
+                Some((known, payload_type)) if *known == packet.caps => *payload_type,
+                _ => {
+                    let payload_type = transport.lines[at].payload_type_for(&packet.caps);
+                    line.chosen = Some((packet.caps.clone(), payload_type));
+                    payload_type
+                }
+            };
+            let Some(payload_type) = payload_type else {
                 refused = true;
                 continue;
             };
             let rewritten = line.rewriter.rewrite(rtp, packet.entered, packet.discontinuity);
             let Some((sequence, timestamp)) = rewritten else { continue };
-            line.outbound.packets += 1;
-            line.outbound.bytes += rtp.payload.len() as u64;
+            line.packets += 1;
+            line.bytes += rtp.payload.len() as u64;
             let entered = packet.entered;
             outgoing.push(at, Record { rtp: rtp.clone(), sequence, timestamp, payload_type, entered, padding: 0 });
             out.left(kind, entered);
@@ -66,17 +73,10 @@ impl WebRtcSession {
 impl Line {
     /// The negotiated payload type for a format: the same format if there is one, otherwise the same codec in a way of
     /// packing that the peer understands.
-    fn payload_type_for(&mut self, caps: &Caps) -> Option<u8> {
-        if let Some((known, number)) = &self.chosen
-            && known == caps
-        {
-            return *number;
-        }
+    fn payload_type_for(&self, caps: &Caps) -> Option<u8> {
         let same = self.plan.payload_types.iter().find(|pt| pt.caps == *caps);
         let alike = || self.plan.payload_types.iter().find(|pt| is_alike(&pt.caps, caps));
-        let number = same.or_else(alike).map(|payload_type| payload_type.number);
-        self.chosen = Some((caps.clone(), number));
-        number
+        same.or_else(alike).map(|payload_type| payload_type.number)
     }
 
     /// How this peer can be asked for a key frame: PLI where negotiated (RFC 4585), otherwise FIR (RFC 5104).
