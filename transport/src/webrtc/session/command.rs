@@ -14,8 +14,10 @@ use str0m::media::{Frequency, MediaKind as RtcKind, Mid};
 use str0m::rtp::Extension;
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
-/// How often a session's counters are taken from str0m.
+/// How often a session's counters are taken from str0m, and its selected pair is looked at.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
+/// The same for a session that receives nothing and has only the pair to look at.
+const PAIR_INTERVAL: Duration = Duration::from_secs(3);
 
 impl WebRtcSession {
     pub(super) fn command(&mut self, command: SessionCommand, out: &mut Outbox) {
@@ -63,6 +65,7 @@ impl WebRtcSession {
 
     fn open_transport(&mut self, plan: TransportPlan, out: &mut Outbox) -> Result<Transport, String> {
         let now = self.net.clock.instant(out.now());
+        let receives = plan.lines.iter().any(|line| line.receives);
         let mut config = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
@@ -70,7 +73,7 @@ impl WebRtcSession {
             .set_dtls_cert(self.net.certificate.cert.clone())
             .set_crypto_provider(self.net.crypto.provider())
             .set_local_ice_credentials(IceCreds { ufrag: plan.local_ufrag.clone(), pass: plan.local_pwd })
-            .set_stats_interval(Some(STATS_INTERVAL));
+            .set_stats_interval(Some(if receives { STATS_INTERVAL } else { PAIR_INTERVAL }));
         if let Some(id) = plan.lines.iter().find_map(|line| line.abs_send_time) {
             config = config.set_extension(id, Extension::AbsoluteSendTime);
         }

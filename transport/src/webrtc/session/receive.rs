@@ -43,6 +43,10 @@ impl WebRtcSession {
             self.net.bind(port.number(), source, (self.id, transport));
         } else if is_rtcp(bytes) {
             self.receive_rtcp(transport, bytes, out);
+            if !self.transports[transport].receives() {
+                // A viewer's reports are about what we send, which str0m knows nothing of.
+                return self.rearm(out);
+            }
         } else {
             this.admit(bytes);
         }
@@ -223,6 +227,11 @@ impl WebRtcSession {
 }
 
 impl super::Transport {
+    /// Whether the peer may send us media.
+    fn receives(&self) -> bool {
+        self.lines.iter().any(|line| line.plan.receives)
+    }
+
     pub(super) fn line_mut(&mut self, mid: str0m::media::Mid) -> Option<&mut super::Line> {
         self.lines.iter_mut().find(|line| line.mid == mid)
     }
