@@ -50,6 +50,18 @@ fn parse_machine(text: &str) -> Machine {
     Machine { all: ticks.iter().sum(), idle: at(3) + at(4), stolen: at(7) }
 }
 
+/// Datagrams that found their socket's buffer full so far, in this network namespace.
+pub fn full_buffers() -> u64 {
+    parse_full_buffers(&fs::read_to_string("/proc/net/snmp").unwrap_or_default())
+}
+
+fn parse_full_buffers(text: &str) -> u64 {
+    let mut lines = text.lines().filter(|line| line.starts_with("Udp:"));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    pairs.find(|(name, _)| *name == "RcvbufErrors").and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
 /// The processor's name and how many there are, for the head of the report.
 pub fn machine_name() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -71,6 +83,9 @@ mod tests {
         let before = parse_machine("cpu  100 0 100 700 50 0 0 50 0 0\ncpu0 1\n");
         let after = parse_machine("cpu  150 0 150 770 60 0 0 70 0 0\n");
         assert_eq!(after.idle_and_stolen_since(&before), (40.0, 10.0));
+        let snmp =
+            "Tcp: a b\nTcp: 1 2\nUdp: InDatagrams RcvbufErrors X\nUdp: 5 7 9\nUdpLite: RcvbufErrors\nUdpLite: 3\n";
+        assert_eq!((parse_full_buffers(snmp), parse_full_buffers("")), (7, 0));
         let own = size(std::process::id());
         assert!(own.resident > 0 && own.threads > 0 && own.descriptors > 0);
     }

@@ -58,6 +58,8 @@ pub struct Peer {
     /// ns at which str0m wants to be called.
     pub due: u64,
     pub streams: Vec<Stream>,
+    /// What its group's publisher had sent when its first packet came.
+    pub entered_at: Option<u64>,
     pub created_ns: u64,
     pub connected_ns: Option<u64>,
     pub sampler: Sampler,
@@ -81,6 +83,7 @@ impl Peer {
             link: Link::Waiting,
             due: u64::MAX,
             streams: Vec::new(),
+            entered_at: None,
             created_ns: now,
             connected_ns: None,
             sampler: Sampler::default(),

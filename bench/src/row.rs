@@ -85,6 +85,8 @@ pub struct Readings {
     pub packets_a_call: Option<f64>,
     /// Viewers that left and joined again in the window.
     pub churned: usize,
+    /// Datagrams that found a socket's buffer full in the window.
+    pub full_buffers: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +130,9 @@ pub struct Row {
     pub stolen_percent: f64,
     pub packets_a_call: Option<f64>,
     pub churned: usize,
+    pub full_buffers: u64,
+    /// Viewers without media at the end: with churn, those that had only just come.
+    pub unserved: usize,
     /// Why the row says nothing about the server.
     pub void: Option<String>,
 }
@@ -191,6 +196,8 @@ impl Row {
             stolen_percent: readings.stolen_percent,
             packets_a_call: readings.packets_a_call,
             churned: readings.churned,
+            full_buffers: readings.full_buffers,
+            unserved: window.unserved,
             void,
         }
     }
@@ -211,7 +218,7 @@ impl Row {
             "server_cpu_ms_per_join": self.join_cpu_ms, "key_frame_requests": self.key_frame_requests,
             "tool_cpu_percent_clients_main": self.tool_percent, "published_late_ms": self.published_late_ms,
             "machine_idle_percent": self.idle_percent, "machine_stolen_percent": self.stolen_percent,
-            "packets_per_call": self.packets_a_call, "churned": self.churned, "void": self.void,
+            "packets_per_call": self.packets_a_call, "churned": self.churned, "full_socket_buffers": self.full_buffers, "unserved_viewers": self.unserved, "void": self.void,
         })
     }
 }

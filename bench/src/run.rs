@@ -3,7 +3,7 @@
 use crate::args::{Options, Server};
 use crate::bare::BareLoop;
 use crate::clock::{Clock, process_cpu_ns, thread_cpu_ns};
-use crate::measure::{Machine, Size, size};
+use crate::measure::{Machine, Size, full_buffers, size};
 use crate::peer::Role;
 use crate::progress::Progress;
 use crate::row::{Load, Readings, Row, Shape};
@@ -210,7 +210,7 @@ impl Stage<'_> {
         let clock = self.run.place.clock;
         let seconds = self.run.options.seconds;
         let (machine, own) = (Machine::now(), thread_cpu_ns());
-        let sent = self.sent();
+        let (sent, full) = (self.sent(), full_buffers());
         self.swarm.open_window();
         let cpu = self.forwarder.cpu_ns()?;
         let end = clock.now() + seconds * 1_000_000_000;
@@ -230,6 +230,7 @@ impl Stage<'_> {
         readings.window = self.swarm.close_window();
         readings.own_cpu_ns = thread_cpu_ns() - own;
         readings.churned = changes;
+        readings.full_buffers = full_buffers() - full;
         (readings.idle_percent, readings.stolen_percent) = Machine::now().idle_and_stolen_since(&machine);
         readings.packets_a_call = self.sent().zip(sent).map(|((packets, calls), (packets_before, calls_before))| {
             (packets - packets_before) as f64 / (calls - calls_before).max(1) as f64

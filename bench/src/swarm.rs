@@ -79,6 +79,8 @@ pub struct Window {
     pub numbered: u64,
     pub bytes: u64,
     pub latencies_us: Vec<u32>,
+    /// Viewers that had received nothing when it closed.
+    pub unserved: usize,
     pub key_frame_requests: u64,
     /// µs by which the tool itself published late, at worst.
     pub latest_us: u64,
@@ -179,6 +181,8 @@ struct Loop {
     opening: Opening,
     /// What each group's publisher had sent when the window opened.
     sent_before: HashMap<usize, u64>,
+    /// Figures of viewers that left while the window was open.
+    gone: Window,
 }
 
 impl Loop {
@@ -192,6 +196,7 @@ impl Loop {
             room: ReceiveRoom::default(),
             opening: Opening::default(),
             sent_before: HashMap::new(),
+            gone: Window::default(),
         }
     }
 
@@ -252,6 +257,13 @@ impl Loop {
                 }
             }
             Command::Remove { id } => {
+                self.receive();
+                if let Some(peer) = &self.peers[id] {
+                    let sent = self.published().map(|(group, publisher)| (group, publisher.sent())).collect();
+                    let mut gone = std::mem::take(&mut self.gone);
+                    self.account(peer, &sent, &mut gone);
+                    self.gone = gone;
+                }
                 self.publishers.retain(|publisher| *publisher != id);
                 self.peers[id] = None;
             }
@@ -328,6 +340,11 @@ impl Loop {
         while socket.receive(&clock, &mut self.room, |datagram, source, at_ns| {
             peer.receive(datagram, source, at_ns, &clock);
         }) {}
+        if peer.entered_at.is_none() && peer.received() > 0 {
+            let group = peer.group;
+            let entered_at = self.published().find(|(other, _)| *other == group).map(|(_, p)| p.sent());
+            self.peers[id].iter_mut().for_each(|peer| peer.entered_at = entered_at);
+        }
     }
 
     fn run_timers(&mut self, now: u64) {
@@ -396,29 +413,37 @@ impl Loop {
                 publisher.forget_lateness();
             }
         }
+        self.gone = Window::default();
         self.opening = Opening { at_ns: self.settings.clock.now(), cpu_ns: thread_cpu_ns(), requests };
+    }
+
+    /// Adds what a viewer has received since the window opened.
+    fn account(&self, peer: &Peer, sent: &HashMap<usize, u64>, window: &mut Window) {
+        let before = self.sent_before.get(&peer.group).copied().unwrap_or(0).max(peer.entered_at.unwrap_or(u64::MAX));
+        window.expected += sent.get(&peer.group).copied().unwrap_or(0).saturating_sub(before);
+        for stream in &peer.streams {
+            window.received += stream.count.packets - stream.before.packets;
+            window.bytes += stream.count.bytes - stream.before.bytes;
+            window.numbered += stream.count.numbered_since(&stream.before);
+        }
+        window.latencies_us.extend(&peer.sampler.latencies_us);
     }
 
     fn close_window(&mut self) -> Window {
         self.receive();
-        let since = |group: usize, sent: u64| sent - self.sent_before.get(&group).copied().unwrap_or(0);
-        let sent: HashMap<usize, u64> = self.published().map(|(group, p)| (group, since(group, p.sent()))).collect();
+        let sent: HashMap<usize, u64> = self.published().map(|(group, p)| (group, p.sent())).collect();
+        let before: u64 = self.sent_before.values().sum();
         let mut window = Window {
             wall_ns: self.settings.clock.now() - self.opening.at_ns,
             cpu_ns: thread_cpu_ns() - self.opening.cpu_ns,
-            published: sent.values().sum(),
+            published: sent.values().sum::<u64>() - before,
             key_frame_requests: self.published().map(|(_, p)| p.requests).sum::<u64>() - self.opening.requests,
             latest_us: self.published().map(|(_, p)| p.latest_us).max().unwrap_or(0),
-            ..Window::default()
+            unserved: self.viewers().filter(|peer| peer.received() == 0).count(),
+            ..std::mem::take(&mut self.gone)
         };
         for peer in self.viewers() {
-            window.expected += sent.get(&peer.group).copied().unwrap_or(0);
-            for stream in &peer.streams {
-                window.received += stream.count.packets - stream.before.packets;
-                window.bytes += stream.count.bytes - stream.before.bytes;
-                window.numbered += stream.count.numbered_since(&stream.before);
-            }
-            window.latencies_us.extend(&peer.sampler.latencies_us);
+            self.account(peer, &sent, &mut window);
         }
         window
     }

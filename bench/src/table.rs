@@ -23,7 +23,7 @@ const HEAD: [&str; 18] = [
     "tool %",
 ];
 
-/// Writes the rows, and below them what makes some of them void.
+/// Writes the rows, and below them what was full and what makes some of them void.
 pub fn table(rows: &[Row]) -> String {
     let mut lines: Vec<Vec<String>> = vec![HEAD.map(str::to_owned).to_vec()];
     lines.extend(rows.iter().map(cells));
@@ -45,6 +45,14 @@ pub fn table(rows: &[Row]) -> String {
         }
     }
     for row in rows {
+        let Row { server, load, full_buffers: full, .. } = row;
+        if *full > 0 {
+            text += &format!(
+                "{server}, {}, {}: {full} packets found a socket's buffer full.\n",
+                load.shape.name(),
+                load.bitrate
+            );
+        }
         if let Some(why) = &row.void {
             text += &format!("VOID: {}, {}, {}: {why}.\n", row.server, row.load.shape.name(), row.load.bitrate);
         }

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import { Rpc } from './rpc.mjs';
 import { startServer } from './server.mjs';
 
-const PIPELINES = Number(process.env.SOAK_PIPELINES ?? 100);
+const PIPELINES = Number(process.env.SOAK_PIPELINES ?? 1000);
 const ROUNDS = Number(process.env.SOAK_ROUNDS ?? 10);
 /** Pairs that connect at the same time: enough to overlap, few enough to keep two cores free of time-outs. */
 const AT_ONCE = 20;
