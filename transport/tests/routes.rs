@@ -7,15 +7,12 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use rivero_transport::webrtc::{Watch, WorkerCrypto};
 use str0m::change::SdpOffer;
 use str0m::config::{DtlsCert, Fingerprint};
-use str0m::crypto::dtls::{
-    DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion, SrtpProfile,
-};
-use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
+use str0m::crypto::from_feature_flags;
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Receive, Transmit};
@@ -27,119 +24,6 @@ const VP8: u8 = 100;
 /// SSRCs of side 0, audio then video; side 1 adds one.
 const SSRCS: [u32; 2] = [1000, 2000];
 const LATENCY: Duration = Duration::from_millis(5);
-
-// The seam: a DTLS provider around the one of aws-lc-rs.
-
-#[derive(Debug, Default)]
-struct Observed {
-    keying: Option<(Vec<u8>, SrtpProfile)>,
-    connected: bool,
-    close_notify: bool,
-}
-
-type Observation = Arc<Mutex<Observed>>;
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("nobody panics while holding it")
-}
-
-#[derive(Debug)]
-struct ObservingDtls {
-    inner: &'static dyn DtlsProvider,
-    next: Mutex<Option<Observation>>,
-}
-
-impl ObservingDtls {
-    /// Leaks one provider: str0m asks for a `'static` one, so a process makes one per building thread, not per peer.
-    fn leak() -> (&'static ObservingDtls, Arc<CryptoProvider>) {
-        let base = from_feature_flags();
-        let own: &'static ObservingDtls =
-            Box::leak(Box::new(ObservingDtls { inner: base.dtls_provider, next: Mutex::new(None) }));
-        (own, Arc::new(CryptoProvider { dtls_provider: own, ..base }))
-    }
-
-    /// The next peer built with this provider reports to the returned observation.
-    fn observe_next(&self) -> Observation {
-        let observation = Observation::default();
-        *locked(&self.next) = Some(observation.clone());
-        observation
-    }
-}
-
-impl DtlsProvider for ObservingDtls {
-    fn generate_certificate(&self) -> Option<DtlsCert> {
-        self.inner.generate_certificate()
-    }
-
-    fn new_dtls(
-        &self,
-        cert: &DtlsCert,
-        now: Instant,
-        version: DtlsVersion,
-        mtu: Option<usize>,
-    ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
-        let inner = self.inner.new_dtls(cert, now, version, mtu)?;
-        let observation = locked(&self.next).take().expect("an observation is asked for before each build");
-        Ok(Box::new(ObservedDtls { inner, observation }))
-    }
-}
-
-#[derive(Debug)]
-struct ObservedDtls {
-    inner: Box<dyn DtlsInstance>,
-    observation: Observation,
-}
-
-impl DtlsInstance for ObservedDtls {
-    fn set_active(&mut self, active: bool) {
-        self.inner.set_active(active);
-    }
-
-    fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
-        self.inner.handle_packet(packet)
-    }
-
-    fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
-        let output = self.inner.poll_output(buf);
-        let mut seen = locked(&self.observation);
-        match &output {
-            DtlsOutput::KeyingMaterial(material, profile) => seen.keying = Some((material.to_vec(), *profile)),
-            DtlsOutput::Connected => seen.connected = true,
-            DtlsOutput::CloseNotify => seen.close_notify = true,
-            _ => {}
-        }
-        output
-    }
-
-    fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
-        self.inner.handle_timeout(now)
-    }
-
-    fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
-        self.inner.send_application_data(data)
-    }
-
-    fn is_active(&self) -> bool {
-        self.inner.is_active()
-    }
-
-    fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.inner.protocol_version()
-    }
-
-    // The trait has bodies for these two that always say no; without forwarding them, closing never ends.
-    fn is_closing(&self) -> bool {
-        self.inner.is_closing()
-    }
-
-    fn is_closed(&self) -> bool {
-        self.inner.is_closed()
-    }
-
-    fn close(&mut self) -> Result<(), DtlsImplError> {
-        self.inner.close()
-    }
-}
 
 // The wire.
 
@@ -262,17 +146,16 @@ fn fingerprint(cert: &DtlsCert) -> Fingerprint {
 struct Workshop {
     now: Instant,
     cert: DtlsCert,
-    dtls: &'static ObservingDtls,
-    crypto: Arc<CryptoProvider>,
-    observations: Vec<Observation>,
+    crypto: WorkerCrypto,
+    observations: Vec<Watch>,
 }
 
 impl Workshop {
     #[expect(clippy::disallowed_methods, reason = "the origin of the turned clock; nothing reads the real one again")]
     fn new() -> Workshop {
-        let (dtls, crypto) = ObservingDtls::leak();
-        let cert = dtls.generate_certificate().expect("aws-lc-rs makes certificates");
-        Workshop { now: Instant::now(), cert, dtls, crypto, observations: Vec::new() }
+        let crypto = WorkerCrypto::new();
+        let cert = crypto.provider().dtls_provider.generate_certificate().expect("aws-lc-rs makes certificates");
+        Workshop { now: Instant::now(), cert, crypto, observations: Vec::new() }
     }
 
     /// A peer with its own credentials, the shared certificate and its host candidate.
@@ -283,10 +166,10 @@ impl Workshop {
             .clear_extension_map()
             .set_extension(3, Extension::AbsoluteSendTime)
             .set_dtls_cert(self.cert.clone())
-            .set_crypto_provider(self.crypto.clone())
+            .set_crypto_provider(self.crypto.provider())
             .set_local_ice_credentials(credentials(i));
         codecs(&mut config);
-        self.observations.push(self.dtls.observe_next());
+        self.observations.push(self.crypto.watch_next());
         let mut rtc = config.build(self.now);
         let host = Candidate::host(address(i), "udp").expect("a usable address");
         rtc.add_local_candidate(host).expect("the only candidate");
@@ -402,12 +285,12 @@ fn carry_keyframe_requests(link: &mut Link) {
     }
 }
 
-fn assert_equal_keys(observations: &[Observation]) {
-    let keys: Vec<_> = observations.iter().map(|o| locked(o).keying.clone().expect("keys by Connected")).collect();
+fn assert_equal_keys(observations: &[Watch]) {
+    let keys: Vec<_> = observations.iter().map(|o| o.look().keys.clone().expect("keys by Connected")).collect();
     assert_eq!(keys.len(), 2);
     assert!(keys[0].0.len() >= 56, "two keys and two salts, got {} bytes", keys[0].0.len());
     assert_eq!(keys[0], keys[1]);
-    assert!(observations.iter().all(|o| locked(o).connected));
+    assert!(observations.iter().all(|o| o.look().connected));
 }
 
 #[test]
@@ -472,5 +355,5 @@ fn closing_one_side_is_seen_by_the_other() {
     assert!(!link.sides[0].rtc.is_alive());
     link.run(Duration::from_millis(50));
     assert!(link.take_events(1).iter().any(|event| matches!(event, Event::Closed)));
-    assert!(locked(&workshop.observations[1]).close_notify);
+    assert!(workshop.observations[1].look().closed);
 }
