@@ -4,8 +4,9 @@
 use crate::{Body, MediaTime, Packet};
 use std::time::Duration;
 
-/// A group that grows past this is let go: a viewer who gets minutes of old video at once is served worse than one who waits.
-const MOST_BYTES: usize = 1 << 20;
+/// A group that grows past this is let go. It reaches a late viewer in one burst, and a browser's socket holds some 60
+/// packets: the load tool saw larger groups overflow it, which costs the viewer more than waiting for a key frame does.
+const MOST_BYTES: usize = 48 << 10;
 const LONGEST: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
