@@ -427,3 +427,23 @@ fn a_late_viewer_is_served_from_the_group_of_pictures_and_the_publisher_hears_no
     bench.run(idle.connect(&viewer, &Selection::all())).expect("same pipeline");
     assert_eq!(idle_west.key_requests(), 1);
 }
+
+#[test]
+fn what_comes_with_the_group_of_pictures_comes_after_it() {
+    let mut bench = Bench::new(1);
+    let pipeline = bench.pipeline();
+    let (source, _) = add_probe(&mut bench, &pipeline, "source");
+    let (viewer, seen) = add_probe(&mut bench, &pipeline, "viewer");
+    bench.run(source.connect(&viewer, &Selection::all())).expect("same pipeline");
+    for at in [0, 40, 80] {
+        emit(&mut bench, &source, video(at, at == 0));
+    }
+    seen.take();
+    // In one pass: the viewer begins again, and the next packet is on its way already.
+    bench.run(async {
+        viewer.tell(Tell::Say(rivero_engine::Feedback::Start)).await.expect("alive");
+        source.tell(Tell::Emit(video(120, false))).await.expect("alive");
+    });
+    let times: Vec<_> = seen.packets().iter().map(|p| (p.entered.as_nanos() / 1_000_000, p.discontinuity)).collect();
+    assert_eq!(times, [(0, true), (40, false), (80, false), (120, false)]);
+}

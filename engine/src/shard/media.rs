@@ -1,6 +1,6 @@
 //! East: what a node wrote to an output goes to each consumer, through its gate, and to the next node's input.
 
-use super::slot::OutputPort;
+use super::slot::{OutputPort, Sink, Slot};
 use super::{Shard, Work};
 use crate::door::Passage;
 use crate::flow;
@@ -8,6 +8,7 @@ use crate::node::{HUB, Input, NodeId, Port};
 use crate::notice::{ErrorKind, What};
 use crate::packet::MAX_HOPS;
 use crate::{Feedback, MediaKind, MediaTime, Packet};
+use slab::Slab;
 use std::time::Duration;
 
 impl Shard {
@@ -112,12 +113,13 @@ impl Shard {
             return false;
         }
         sink.gate.open();
+        let copies: Vec<Packet> = output.group.packets().iter().map(|packet| sink.copy(packet)).collect();
         let mut ask = false;
-        for packet in output.group.packets() {
-            let copy = sink.copy(packet);
-            if sink.to.worker == self.worker {
-                self.queue.push_back(Work::Media { to: sink.to, port: sink.port, packet: copy });
-            } else {
+        for copy in copies {
+            if consumer.0.worker == self.worker {
+                // At once: what is still queued for this consumer comes after the group.
+                self.deliver_media(consumer.0, consumer.1, copy);
+            } else if let Some(sink) = sink_of(&mut self.nodes, node, port, consumer) {
                 self.peers.send_media(node, port, sink, copy, now, &mut ask);
             }
         }
@@ -203,6 +205,12 @@ impl Shard {
             self.post(id, what);
         }
     }
+}
+
+/// The entry of one consumer at an output.
+fn sink_of(nodes: &mut Slab<Slot>, node: NodeId, port: Port, consumer: (NodeId, Port)) -> Option<&mut Sink> {
+    let slot = nodes.get_mut(node.index as usize).filter(|slot| slot.id.generation == node.generation)?;
+    slot.outputs.get_mut(port)?.sinks.iter_mut().find(|sink| (sink.to, sink.port) == consumer)
 }
 
 /// Data never raises flow events, and what goes on inside a hub is its own affair.
