@@ -30,6 +30,7 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
         .method(CLASS, "isMediaFlowingOut", async |call: Call| is_flowing(call, false).await)
         .method(CLASS, "isMediaTranscoding", is_transcoding)
         .method(CLASS, "getStats", stats::read)
+        // Taken and not acted upon, exactly as in Kurento, whose elements never read what these two store.
         .method(CLASS, "setAudioFormat", async |_: Call| Ok(Json::Null))
         .method(CLASS, "setVideoFormat", async |_: Call| Ok(Json::Null))
         .method(CLASS, "getGstreamerDot", async |call: Call| -> Answer {

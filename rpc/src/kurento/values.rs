@@ -40,11 +40,8 @@ impl From<EngineError> for Error {
         match error {
             EngineError::NotSamePipeline => Error::Connect("Media elements do not share pipeline".to_owned()),
             EngineError::Released => Error::ObjectNotFound("Invalid object".to_owned()),
-            EngineError::NoSuchPort { kind, description } => {
-                Error::Connect(format!("Element does not provide a connection for {kind}-{description}"))
-            }
             EngineError::NotOfThisHub => Error::Connect("Can not connect ports".to_owned()),
-            EngineError::WorkerGone | EngineError::NotUnderstood => Error::Internal(error.to_string()),
+            EngineError::WorkerGone => Error::Internal(error.to_string()),
         }
     }
 }

@@ -227,7 +227,7 @@ fn no_data_channels(call: &Call) -> Answer {
     Err(Error::OperationNotSupported("Data channels are not supported".to_owned()))
 }
 
-/// Kurento 7 spells two of the fields otherwise than Kurento 6: both are there.
+/// In Kurento 7's spelling; Kurento 6 wrote `streamID` and `componentID`.
 pub fn candidate_pair(stream: usize, local: &str, remote: &str) -> Json {
     typed(
         "IceCandidatePair",

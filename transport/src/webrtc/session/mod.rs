@@ -1,7 +1,7 @@
 //! The node of a `WebRtcEndpoint`: owns the transports, turns datagrams into packets and packets into datagrams.
 //!
-//! By direction: [`command`] from the control side, [`receive`] from the network, [`send`] from the graph, [`state`] to the
-//! control side.
+//! By direction: `command` from the control side; `receive` from the network, with `rtcp` for what concerns our sending; `send`
+//! from the graph, into `outgoing`, which seals and keeps what may be asked for again; `state` and `report` to the control side.
 
 mod command;
 mod outgoing;
