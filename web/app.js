@@ -124,9 +124,10 @@ async function start() {
     await server.call('subscribe', { object: mine.pipeline, type: 'Error' });
     await server.invoke(mine.endpoint, 'connect', { sink: mine.endpoint });
     going();
+    // Said before, not after: on a short way the media connection stands before the last answer of the negotiation is read.
+    say('Connecting…');
     await negotiate(mine);
     going();
-    say('Connecting…');
     setState('running');
     mine.timers.push(setInterval(() => measure(mine), FIGURES_MS), setInterval(() => redraw(mine), GRAPH_MS));
     redraw(mine);

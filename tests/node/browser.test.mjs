@@ -143,6 +143,42 @@ describe('the page of the server', { timeout: 120_000 }, () => {
   test('no error was thrown in the page', () => assert.deepEqual(page.troubles, []));
 });
 
+test('the page says Running also when the media connection stands before the negotiation is answered', { timeout: 60_000 }, async () => {
+  const server = await startServer();
+  const page = await newPage(browser);
+  // The answer to gatherCandidates is held back until the peer connection is connected.
+  await page.addInitScript(() => {
+    const connected = new Promise((resolve) => {
+      window.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(...args) {
+          super(...args);
+          this.addEventListener('connectionstatechange', () => this.connectionState === 'connected' && resolve());
+        }
+      };
+    });
+    window.WebSocket = class extends WebSocket {
+      send(text) {
+        const { id, params } = JSON.parse(text);
+        if (params?.operation === 'gatherCandidates') this.held = id;
+        super.send(text);
+      }
+      set onmessage(hear) {
+        super.onmessage = (message) => {
+          if (this.held === undefined || JSON.parse(message.data).id !== this.held) hear(message);
+          else connected.then(() => setTimeout(() => { window.answered = true; hear(message); }, 0));
+        };
+      }
+    };
+  });
+  await page.goto(server.http);
+  await until('ready', () => page.textContent('#status'), (s) => /^Ready/.test(s));
+  await page.click('#start');
+  await until('the late answer', () => page.evaluate(() => [window.answered, window.rivero.state]), ([answered, state]) => answered && state === 'running');
+  assert.match(await page.textContent('#status'), /^Running/);
+  await page.context().close();
+  await server.stop();
+});
+
 test('the page tells when the server is gone, and finds it again', { timeout: 60_000 }, async () => {
   const first = await startServer();
   const page = await newPage(browser);
