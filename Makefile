@@ -55,7 +55,7 @@ build-tools:
 	@command -v cargo >/dev/null || { echo "Please install Rust 1.93 or later: https://rustup.rs" >&2; exit 1; }
 
 test-packages:
-	@scripts/need.sh node:nodejs npm:npm chromium:chromium dot:graphviz
+	@scripts/need.sh node:nodejs npm:npm chromium:chromium firefox-esr:firefox-esr ip:iproute2 turnserver:coturn dot:graphviz
 
 test-tools: test-packages $(STAMPS)
 

@@ -8,6 +8,7 @@
 //! cannot touch media. A [`shard::Shard`] is one worker's share of the graph: it owns nodes and runs them to completion, one
 //! input at a time, on one thread. Between the halves go bounded command queues; between shards go bounded batches.
 
+pub mod bitrate;
 pub mod caps;
 pub mod door;
 pub mod elements;
@@ -26,7 +27,7 @@ pub mod time;
 pub use caps::{Caps, Codec, MediaKind};
 pub use error::EngineError;
 pub use graph::{Element, Engine, Pipeline};
-pub use node::{Feedback, Input, Node, NodeId, Outbox, PortSpec};
+pub use node::{Feedback, Input, Node, NodeId, Outbox, Port, PortSpec};
 pub use notice::{Notice, What};
 pub use packet::{Body, Packet, Rtp};
 pub use time::{Clock, MediaTime};

@@ -57,7 +57,10 @@ pub enum Feedback {
 /// Everything that a node can be woken by.
 pub enum Input {
     /// From the node that feeds this input.
-    Media { port: Port, packet: Packet },
+    ///
+    /// `more`: the next input of this node is another packet that arrived together with this one at the same port, so that
+    /// what is done once for all of them can wait for the last.
+    Media { port: Port, packet: Packet, more: bool },
     /// From a consumer of this output.
     Feedback { port: Port, feedback: Feedback },
     /// From the control side; only the node knows its commands' type.
@@ -70,6 +73,11 @@ pub enum Input {
 
 pub trait Node: Any {
     fn handle(&mut self, input: Input, out: &mut Outbox);
+
+    /// Reads what handing over media to this input will touch, and does nothing with it. Called for several nodes in a row before
+    /// the first of them gets its packet, so that their memory is fetched at the same time and not one after another: with
+    /// hundreds of consumers that is most of what user space costs. Only nodes of which there are so many need it.
+    fn warm(&self, _input: Port) {}
 }
 
 /// Where a node writes.

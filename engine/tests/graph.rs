@@ -149,7 +149,7 @@ fn a_fed_ring_is_cut_after_thirty_two_links() {
     impl Node for Spring {
         fn handle(&mut self, input: Input, out: &mut Outbox) {
             match input {
-                Input::Media { port, packet } => out.media(port, packet),
+                Input::Media { port, packet, .. } => out.media(port, packet),
                 Input::Command(_) => out.media(0, audio(1)),
                 _ => {}
             }

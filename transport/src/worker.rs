@@ -152,7 +152,7 @@ impl Worker {
             net.flush();
             load.measure(self.clock.now(), &self.busy);
         }
-        tracing::debug!(worker = self.number, dropped = net.dropped.get(), strangers = net.strangers.get(), "ended");
+        tracing::debug!(worker = self.number, dropped = net.dropped(), strangers = net.strangers.get(), "ended");
     }
 
     fn take_commands(&mut self, shard: &RefCell<Shard>, first: Command) {

@@ -11,7 +11,7 @@ struct Wire;
 impl Node for Wire {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         match input {
-            Input::Media { port, packet } => out.media(port, packet),
+            Input::Media { port, packet, .. } => out.media(port, packet),
             Input::Feedback { port, feedback } => out.feedback(port, feedback),
             Input::Command(_) | Input::Deadline | Input::Flush => {}
         }

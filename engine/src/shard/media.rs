@@ -1,6 +1,6 @@
 //! East: what a node wrote to an output goes to each consumer, through its gate, and to the next node's input.
 
-use super::slot::{OutputPort, Sink, Slot};
+use super::slot::{OutputPort, Sink};
 use super::{Shard, Work};
 use crate::door::Passage;
 use crate::flow;
@@ -8,8 +8,10 @@ use crate::node::{HUB, Input, NodeId, Port};
 use crate::notice::{ErrorKind, What};
 use crate::packet::MAX_HOPS;
 use crate::{Feedback, MediaKind, MediaTime, Packet};
-use slab::Slab;
 use std::time::Duration;
+
+/// How many consumers' memory is fetched together.
+const WARMED: usize = 8;
 
 impl Shard {
     /// Counts a packet at the output and queues it for the consumers.
@@ -54,17 +56,17 @@ impl Shard {
         // Consumers are entered while the list is walked; it cannot change meanwhile, since commands wait for the pass to end.
         let mut sinks = std::mem::take(&mut output.sinks);
         let (mut ask, mut passes) = (false, false);
-        for sink in &mut sinks {
+        let mut passing = std::mem::take(&mut self.arriving);
+        for at in 0..sinks.len() {
+            if at % WARMED == 0 {
+                self.warm(&sinks[at..sinks.len().min(at + WARMED)]);
+            }
+            let sink = &mut sinks[at];
             for packet in burst {
                 match sink.gate.pass(packet.key, now) {
                     Passage::Passes | Passage::Opens => {
-                        passes = true;
                         let copy = sink.copy(packet);
-                        if sink.to.worker == self.worker {
-                            self.deliver_media(sink.to, sink.port, copy);
-                        } else {
-                            self.peers.send_media(from, port, sink, copy, now, &mut ask);
-                        }
+                        passing.push(copy);
                     }
                     Passage::Stays => sink.dropped += 1,
                     Passage::StaysAndAsks => {
@@ -73,7 +75,14 @@ impl Shard {
                     }
                 }
             }
+            passes |= !passing.is_empty();
+            if sink.to.worker == self.worker {
+                self.deliver_media(sink.to, sink.port, &mut passing);
+            } else {
+                passing.drain(..).for_each(|copy| self.peers.send_media(from, port, sink, copy, now, &mut ask));
+            }
         }
+        self.arriving = passing;
         let Some(output) = self.output_mut(from, port) else { return };
         output.sinks = sinks;
         let untouched = passes && reports_flow(spec.kind, spec.description) && !output.told_untouched;
@@ -83,6 +92,14 @@ impl Shard {
         }
         if untouched {
             self.post(from, What::Transcoding { kind: spec.kind, transcoding: false });
+        }
+    }
+
+    fn warm(&self, sinks: &[Sink]) {
+        for sink in sinks.iter().filter(|sink| sink.to.worker == self.worker) {
+            if let Some(slot) = self.nodes.get(sink.to.index as usize) {
+                slot.node.warm(sink.port);
+            }
         }
     }
 
@@ -113,13 +130,13 @@ impl Shard {
             return false;
         }
         sink.gate.open();
-        let copies: Vec<Packet> = output.group.packets().iter().map(|packet| sink.copy(packet)).collect();
+        let mut copies: Vec<Packet> = output.group.packets().iter().map(|packet| sink.copy(packet)).collect();
         let mut ask = false;
-        for copy in copies {
-            if consumer.0.worker == self.worker {
-                // At once: what is still queued for this consumer comes after the group.
-                self.deliver_media(consumer.0, consumer.1, copy);
-            } else if let Some(sink) = sink_of(&mut self.nodes, node, port, consumer) {
+        if consumer.0.worker == self.worker {
+            // At once: what is still queued for this consumer comes after the group.
+            self.deliver_media(consumer.0, consumer.1, &mut copies);
+        } else {
+            for copy in copies {
                 self.peers.send_media(node, port, sink, copy, now, &mut ask);
             }
         }
@@ -129,28 +146,49 @@ impl Shard {
         true
     }
 
-    /// Hands a packet to the node behind an input.
-    pub(super) fn deliver_media(&mut self, to: NodeId, port: Port, packet: Packet) {
+    /// Takes everything for this input that waits next in the queue, so that the node is entered once for all of it.
+    pub(super) fn deliver_arrived(&mut self, to: NodeId, port: Port, first: Packet) {
+        let mut arriving = std::mem::take(&mut self.arriving);
+        arriving.push(first);
+        let same = |work: &mut Work| matches!(work, Work::Media { to: t, port: p, .. } if (*t, *p) == (to, port));
+        while let Some(Work::Media { packet, .. }) = self.queue.pop_front_if(same) {
+            arriving.push(packet);
+        }
+        self.deliver_media(to, port, &mut arriving);
+        self.arriving = arriving;
+    }
+
+    /// Hands packets that arrived together to the node behind an input. `packets` is empty afterwards.
+    pub(super) fn deliver_media(&mut self, to: NodeId, port: Port, packets: &mut Vec<Packet>) {
         let now = self.time;
-        let Some(slot) = self.nodes.get_mut(to.index as usize).filter(|s| s.id.generation == to.generation) else {
-            return;
-        };
-        if packet.hops > MAX_HOPS {
+        if packets.iter().any(|packet| packet.hops > MAX_HOPS) {
+            packets.retain(|packet| packet.hops <= MAX_HOPS);
             self.report_ring(to, now);
-            return;
         }
-        let latency = slot.latency;
-        let Some(input) = slot.inputs.get_mut(port) else { return };
-        let spec = input.spec;
-        let starts = input.flow.count(packet.body.len()) && reports_flow(spec.kind, spec.description);
-        if latency {
-            input.flow.sample_latency(packet.entered, self.clock.now());
+        let slot = self.nodes.get_mut(to.index as usize).filter(|slot| slot.id.generation == to.generation);
+        let Some(slot) = slot.filter(|_| !packets.is_empty()) else { return packets.clear() };
+        let (latency, ticks) = (slot.latency, slot.flow_tick.is_some());
+        let Some(input) = slot.inputs.get_mut(port) else { return packets.clear() };
+        let mut starts = false;
+        for packet in packets.iter() {
+            starts |= input.flow.count(packet.body.len());
+            if latency {
+                input.flow.sample_latency(packet.entered, self.clock.now());
+            }
         }
-        if starts {
-            self.post(to, What::FlowIn { kind: spec.kind, pad: spec.description, flowing: true });
+        if starts && reports_flow(input.spec.kind, input.spec.description) {
+            let (kind, pad) = (input.spec.kind, input.spec.description);
+            self.post(to, What::FlowIn { kind, pad, flowing: true });
         }
-        self.arm_flow_tick(to, now);
-        self.guarded(to, |node, out| node.handle(Input::Media { port, packet }, out));
+        if !ticks {
+            self.arm_flow_tick(to, now);
+        }
+        self.guarded(to, |node, out| {
+            let mut rest = packets.drain(..);
+            while let Some(packet) = rest.next() {
+                node.handle(Input::Media { port, packet, more: rest.len() > 0 }, out);
+            }
+        });
     }
 
     /// A packet went round a ring. Said once a second at most; the ring itself keeps turning only as long as it is fed.
@@ -205,12 +243,6 @@ impl Shard {
             self.post(id, what);
         }
     }
-}
-
-/// The entry of one consumer at an output.
-fn sink_of(nodes: &mut Slab<Slot>, node: NodeId, port: Port, consumer: (NodeId, Port)) -> Option<&mut Sink> {
-    let slot = nodes.get_mut(node.index as usize).filter(|slot| slot.id.generation == node.generation)?;
-    slot.outputs.get_mut(port)?.sinks.iter_mut().find(|sink| (sink.to, sink.port) == consumer)
 }
 
 /// Data never raises flow events, and what goes on inside a hub is its own affair.

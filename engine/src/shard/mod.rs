@@ -72,6 +72,8 @@ pub struct Shard {
     outbox: Option<Box<Outbox>>,
     /// Packets of one output on their way to its consumers; kept for its room.
     burst: Vec<Packet>,
+    /// Packets of a burst on their way to one input; kept for its room.
+    arriving: Vec<Packet>,
 }
 
 impl Shard {
@@ -97,6 +99,7 @@ impl Shard {
             peers: Peers::new(peers),
             outbox: None,
             burst: Vec::new(),
+            arriving: Vec::new(),
             clock,
         }
     }
@@ -124,7 +127,7 @@ impl Shard {
             while let Some(work) = self.queue.pop_front() {
                 match work {
                     Work::Fan { from, port, packet } => self.fan_out_burst(from, port, packet),
-                    Work::Media { to, port, packet } => self.deliver_media(to, port, packet),
+                    Work::Media { to, port, packet } => self.deliver_arrived(to, port, packet),
                     Work::Feedback { to, port, from, feedback, hops } => {
                         self.deliver_feedback(to, port, from, feedback, hops);
                     }

@@ -6,6 +6,20 @@ use crate::MediaTime;
 use crate::node::{Input, NodeId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
+
+/// Deadlines at least this far away are rounded up to a multiple of [`GRID`], so that many nodes are woken together: waking a
+/// thread that sleeps costs more than most of what it is woken for.
+const FAR: Duration = Duration::from_millis(500);
+const GRID: Duration = Duration::from_millis(50);
+
+/// When a deadline is served that is set now.
+fn served(at: MediaTime, now: MediaTime) -> MediaTime {
+    if at.since(now) < FAR {
+        return at;
+    }
+    MediaTime::from_nanos(at.as_nanos().next_multiple_of(GRID.as_nanos() as u64))
+}
 
 #[derive(Default)]
 pub(super) struct Timers {
@@ -35,8 +49,10 @@ impl Shard {
 
     /// Makes sure that the heap has an entry no later than the earliest thing this node waits for.
     pub(super) fn arm(&mut self, id: NodeId) {
+        let now = self.time;
         let Some(slot) = self.slot_mut(id) else { return };
         let Some(at) = [slot.deadline, slot.flow_tick].into_iter().flatten().min() else { return };
+        let at = served(at, now);
         if slot.armed.is_none_or(|armed| at < armed) {
             slot.armed = Some(at);
             self.timers.heap.push(Reverse((at, id)));
@@ -68,5 +84,19 @@ impl Shard {
             }
             self.arm(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_far_away_come_together_and_never_too_early() {
+        let at = MediaTime::from_millis;
+        assert_eq!(served(at(1499), at(1000)), at(1499), "soon: to the point");
+        assert_eq!(served(at(1501), at(1000)), at(1550));
+        assert_eq!(served(at(1550), at(1000)), at(1550));
+        assert_eq!(served(at(5), at(1000)), at(5), "already over");
     }
 }

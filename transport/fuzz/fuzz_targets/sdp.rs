@@ -35,6 +35,6 @@ fn negotiate(session: &SessionDescription) {
 fn local_session() -> LocalSession {
     let ice = IceCredentials { ufrag: "fuzz".to_owned(), pwd: "a-password-of-22-chars".to_owned() };
     let fingerprint = Fingerprint { algorithm: "sha-256".to_owned(), bytes: vec![0; 32] };
-    let media = vec![LocalMedia { ice, ssrc: 1 }; MAX_MEDIA];
+    let media = vec![LocalMedia { ice, ssrc: 1, rtx_ssrc: 2 }; MAX_MEDIA];
     LocalSession { use_data_channels: true, ..LocalSession::webrtc(0, fingerprint, "fuzz", media) }
 }

@@ -4,12 +4,11 @@
 use super::Route;
 use super::demux::{Demux, is_stun};
 use super::port::{ReceiveRoom, UdpPort};
-use super::send::SendBuffer;
-use crate::webrtc::{Certificate, WebRtcSession, WorkerCrypto};
+use super::send::{SendBuffer, Way};
+use crate::webrtc::{Certificate, Scratch, WebRtcSession, WorkerCrypto};
 use rivero_engine::shard::Shard;
 use rivero_engine::{Clock, NodeId};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -17,8 +16,6 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// How many datagrams wait for a full socket before the newest are dropped.
-const PENDING: usize = 2048;
 /// How many batches are received before timers and commands get their turn.
 const BATCHES_A_TURN: usize = 8;
 
@@ -43,6 +40,12 @@ pub struct Datagram {
     pub bytes: Vec<u8>,
 }
 
+impl Datagram {
+    pub(super) fn new(way: &Way, bytes: &[u8]) -> Self {
+        Datagram { port: way.port.clone(), from: way.from, to: way.to, bytes: bytes.to_vec() }
+    }
+}
+
 pub struct LocalNet {
     pub clock: Arc<dyn Clock>,
     pub certificate: Arc<Certificate>,
@@ -52,14 +55,13 @@ pub struct LocalNet {
     demux: RefCell<Demux>,
     outgoing: RefCell<Vec<Datagram>>,
     buffer: RefCell<SendBuffer>,
-    pending: RefCell<VecDeque<Datagram>>,
     /// There is something pending again.
     stuck: Notify,
     /// The main loop should look at its deadline again.
     pub(crate) rearm: Notify,
     room: RefCell<ReceiveRoom>,
+    pub(crate) scratch: Scratch,
     shard: RefCell<Weak<RefCell<Shard>>>,
-    pub(crate) dropped: Cell<u64>,
     pub(crate) strangers: Cell<u64>,
 }
 
@@ -90,12 +92,11 @@ impl LocalNet {
             demux: RefCell::default(),
             outgoing: RefCell::default(),
             buffer: RefCell::default(),
-            pending: RefCell::default(),
             stuck: Notify::new(),
             rearm: Notify::new(),
             room: RefCell::default(),
+            scratch: Scratch::default(),
             shard: RefCell::new(Weak::new()),
-            dropped: Cell::new(0),
             strangers: Cell::new(0),
         }))
     }
@@ -142,32 +143,21 @@ impl LocalNet {
         self.outgoing.borrow_mut().push(datagram);
     }
 
-    /// Lets a session write sealed packets into the worker's send buffer; they leave when the pass is over.
+    /// Lets a session write sealed packets into the worker's send buffer and send them.
     pub fn fill<R>(&self, write: impl FnOnce(&mut SendBuffer) -> R) -> R {
         write(&mut self.buffer.borrow_mut())
     }
 
-    /// Sends what this pass wrote. What the kernel has no room for waits its turn, up to a bound.
+    /// Datagrams that were lost because the kernel had no room for too long.
+    pub fn dropped(&self) -> u64 {
+        self.buffer.borrow().dropped
+    }
+
+    /// Sends what was queued in this pass.
     pub(crate) fn flush(&self) {
-        let outgoing = std::mem::take(&mut *self.outgoing.borrow_mut());
-        let mut pending = self.pending.borrow_mut();
-        let mut wait = |datagram| {
-            if pending.len() < PENDING {
-                pending.push_back(datagram);
-            } else {
-                self.dropped.set(self.dropped.get() + 1);
-            }
-        };
-        for datagram in outgoing {
-            if would_block(&datagram) {
-                wait(datagram);
-            }
-        }
         let mut buffer = self.buffer.borrow_mut();
-        if !buffer.is_empty() {
-            buffer.send(|port, from, to, bytes| wait(Datagram { port: port.clone(), from, to, bytes: bytes.to_vec() }));
-        }
-        if !pending.is_empty() {
+        self.outgoing.borrow_mut().drain(..).for_each(|datagram| buffer.send_now_or_later(datagram));
+        if !buffer.pending.is_empty() {
             self.stuck.notify_one();
         }
     }
@@ -213,33 +203,15 @@ impl LocalNet {
     }
 }
 
-/// Sends, and says whether the kernel had no room. Other failures cost this datagram only, as on any network.
-fn would_block(datagram: &Datagram) -> bool {
-    match datagram.port.send(datagram.from.ip(), datagram.to, &datagram.bytes, None) {
-        Ok(()) => false,
-        Err(why) if why.kind() == io::ErrorKind::WouldBlock => true,
-        Err(why) => {
-            tracing::trace!(to = %datagram.to, "a datagram was not sent: {why}");
-            false
-        }
-    }
-}
-
-/// Sends pending datagrams as soon as the kernel has room.
+/// Sends what waits as soon as the kernel has room.
 async fn retry(net: Rc<LocalNet>) {
     loop {
         net.stuck.notified().await;
         loop {
-            let next = net.pending.borrow().front().map(|datagram| (datagram.port.clone(), datagram.to.ip()));
+            let next = net.buffer.borrow().pending.front().map(|datagram| (datagram.port.clone(), datagram.to.ip()));
             let Some((port, ip)) = next else { break };
             port.writable(ip).await;
-            let mut pending = net.pending.borrow_mut();
-            while let Some(datagram) = pending.front() {
-                if would_block(datagram) {
-                    break;
-                }
-                pending.pop_front();
-            }
+            net.buffer.borrow_mut().retry();
         }
     }
 }

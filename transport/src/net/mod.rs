@@ -3,14 +3,18 @@
 mod demux;
 mod interfaces;
 mod local;
+pub mod nat;
+mod path;
 mod port;
 mod send;
+pub mod tcp;
 
 pub use demux::Demux;
 pub use interfaces::local_addresses;
 pub use local::{Datagram, LocalNet, NetSettings, OwnPort};
+pub use path::{Path, Relay};
 pub use port::UdpPort;
-pub use send::SendBuffer;
+pub use send::{SendBuffer, Way};
 
 pub use demux::Route;
 pub(crate) use demux::is_stun;

@@ -1,60 +1,88 @@
-//! What a worker is about to send: sealed packets side by side in one buffer, in bursts that leave with one system call each.
+//! Where sealed packets are written side by side, and leave at once: one consumer's with one system call where their lengths
+//! allow, while they are still in the processor's cache. What the kernel has no room for waits here, up to a bound.
 
+use super::local::Datagram;
 use super::port::UdpPort;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::rc::Rc;
 
-/// Datagrams to one peer: equally long, the last may be shorter.
-struct Burst {
-    port: Rc<UdpPort>,
-    from: SocketAddr,
-    to: SocketAddr,
-    bytes: Range<usize>,
-    segment: usize,
+/// How many datagrams wait for a full socket before the newest are dropped.
+const PENDING: usize = 2048;
+
+/// Where datagrams go: through a port, from a local address, to the peer's.
+#[derive(Clone)]
+pub struct Way {
+    pub port: Rc<UdpPort>,
+    pub from: SocketAddr,
+    pub to: SocketAddr,
 }
 
-/// Reused from pass to pass: in steady state nothing is allocated for a packet.
+/// One a worker. In steady state nothing is allocated for a packet.
 #[derive(Default)]
 pub struct SendBuffer {
+    /// Empty between two bursts.
     pub bytes: Vec<u8>,
-    bursts: Vec<Burst>,
+    pub(crate) pending: VecDeque<Datagram>,
+    pub(crate) dropped: u64,
 }
 
 impl SendBuffer {
-    /// Everything written since `start` is a burst of datagrams of `segment` bytes.
-    pub fn push(&mut self, port: &Rc<UdpPort>, from: SocketAddr, to: SocketAddr, start: usize, segment: usize) {
-        let bytes = start..self.bytes.len();
-        self.bursts.push(Burst { port: port.clone(), from, to, bytes, segment });
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.bursts.is_empty()
-    }
-
-    /// Sends all bursts; `stuck` gets the datagrams for which the kernel had no room.
-    pub fn send(&mut self, mut stuck: impl FnMut(&Rc<UdpPort>, SocketAddr, SocketAddr, &[u8])) {
-        for burst in self.bursts.drain(..) {
-            let bytes = &self.bytes[burst.bytes.clone()];
-            match burst.port.send(burst.from.ip(), burst.to, bytes, Some(burst.segment)) {
-                Ok(()) => {}
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
-                    bytes.chunks(burst.segment).for_each(|one| stuck(&burst.port, burst.from, burst.to, one));
-                }
-                // Some paths take no bursts: then each datagram goes alone.
-                Err(_) if bytes.len() > burst.segment => {
-                    for one in bytes.chunks(burst.segment) {
-                        if let Err(why) = burst.port.send(burst.from.ip(), burst.to, one, None)
-                            && why.kind() == io::ErrorKind::WouldBlock
-                        {
-                            stuck(&burst.port, burst.from, burst.to, one);
-                        }
-                    }
-                }
-                Err(why) => tracing::trace!(to = %burst.to, "a datagram was not sent: {why}"),
+    /// Sends what was written into `bytes`: datagrams of `segment` bytes each, the last may be shorter.
+    pub fn send(&mut self, way: &Way, segment: usize) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        match way.port.send(way.from.ip(), way.to, &bytes, Some(segment)) {
+            Ok(()) => {}
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
+                bytes.chunks(segment).for_each(|one| self.keep(Datagram::new(way, one)));
             }
+            // Some paths take no bursts: then each datagram goes alone.
+            Err(_) if bytes.len() > segment => {
+                for one in bytes.chunks(segment) {
+                    self.send_now_or_later(Datagram::new(way, one));
+                }
+            }
+            Err(why) => tracing::trace!(to = %way.to, "a datagram was not sent: {why}"),
         }
-        self.bytes.clear();
+        bytes.clear();
+        self.bytes = bytes;
+    }
+
+    /// Sends one datagram, or keeps it until the kernel has room.
+    pub(crate) fn send_now_or_later(&mut self, datagram: Datagram) {
+        if would_block(&datagram) {
+            self.keep(datagram);
+        }
+    }
+
+    /// Tries the datagrams that wait, in order, until one finds no room.
+    pub(crate) fn retry(&mut self) {
+        while let Some(datagram) = self.pending.front() {
+            if would_block(datagram) {
+                break;
+            }
+            self.pending.pop_front();
+        }
+    }
+
+    fn keep(&mut self, datagram: Datagram) {
+        if self.pending.len() < PENDING {
+            self.pending.push_back(datagram);
+        } else {
+            self.dropped += 1;
+        }
+    }
+}
+
+/// Sends, and says whether the kernel had no room. Other failures cost this datagram only, as on any network.
+fn would_block(datagram: &Datagram) -> bool {
+    match datagram.port.send(datagram.from.ip(), datagram.to, &datagram.bytes, None) {
+        Ok(()) => false,
+        Err(why) if why.kind() == io::ErrorKind::WouldBlock => true,
+        Err(why) => {
+            tracing::trace!(to = %datagram.to, "a datagram was not sent: {why}");
+            false
+        }
     }
 }

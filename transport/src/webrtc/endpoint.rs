@@ -6,8 +6,8 @@ use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPl
 use super::session::WebRtcSession;
 use crate::net::local_addresses;
 use crate::sdp::{
-    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, Negotiated,
-    NegotiatedMedia, OfferOptions, OfferedMedia, SdpError, SessionDescription,
+    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, MID,
+    Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, SdpError, SessionDescription, TRANSPORT_CC,
 };
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
@@ -296,6 +296,7 @@ impl WebRtcEndpoint {
         let media = (0..lines).map(|_| LocalMedia {
             ice: IceCredentials { ufrag: random_text(8), pwd: random_text(24) },
             ssrc: random_u32(),
+            rtx_ssrc: random_u32(),
         });
         let fingerprint = self.config.certificate.fingerprint();
         let mut session = LocalSession::webrtc(self.ntp_seconds(), fingerprint, &self.cname, media.collect());
@@ -372,7 +373,6 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
         Direction::RecvOnly => (false, true),
         Direction::Inactive => (false, false),
     };
-    let abs_send_time = media.extmaps.iter().find(|ext| ext.uri == ABS_SEND_TIME);
     Some(LinePlan {
         index: media.index,
         kind,
@@ -381,7 +381,11 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
         payload_types: media.codecs.iter().filter_map(payload_type).collect(),
         local_ssrc: media.local_ssrc.unwrap_or_default(),
         remote_ssrcs: media.remote.ssrcs.iter().copied().take(1).collect(),
-        abs_send_time: abs_send_time.map(|ext| ext.id),
+        abs_send_time: media.extension(ABS_SEND_TIME),
+        transport_cc: media.extension(TRANSPORT_CC),
+        mid: media.extension(MID).map(|id| (id, media.mid.clone())),
+        local_rtx_ssrc: media.local_rtx_ssrc,
+        remote_rtx_ssrc: media.remote.rtx.first().map(|(_, repair)| *repair),
     })
 }
 
@@ -401,6 +405,7 @@ fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
         pli: has("nack pli"),
         fir: has("ccm fir"),
         nack: has("nack"),
+        rtx: codec.rtx,
     })
 }
 

@@ -17,6 +17,7 @@
 //!
 #![doc = include_str!("routes.md")]
 
+pub mod bitrate;
 mod certificate;
 mod crypto;
 mod endpoint;
@@ -33,4 +34,5 @@ pub use event::{
     CandidatePair, DtlsState, IceState, IceStatus, SessionReport, StreamReport, TransportStatus, WebRtcEvent,
 };
 pub use keyframe::starts_key_frame;
+pub(crate) use session::Scratch;
 pub use session::WebRtcSession;

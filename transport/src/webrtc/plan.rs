@@ -15,6 +15,9 @@ pub struct PayloadType {
     pub pli: bool,
     pub fir: bool,
     pub nack: bool,
+    /// The payload type that retransmits this one (RFC 4588), if negotiated.
+    #[expect(dead_code, reason = "for the sending half, which does not retransmit on a source of its own yet")]
+    pub rtx: Option<u8>,
 }
 
 /// One accepted m-line.
@@ -33,6 +36,18 @@ pub struct LinePlan {
     pub remote_ssrcs: Vec<u32>,
     /// The id of the abs-send-time header extension, if negotiated.
     pub abs_send_time: Option<u8>,
+    /// The id of the transport-wide sequence number extension, if it and its feedback are negotiated.
+    #[expect(dead_code, reason = "for the session, which does not send transport-wide feedback yet")]
+    pub transport_cc: Option<u8>,
+    /// The id of the extension that carries the line's tag, and the tag, if negotiated.
+    #[expect(dead_code, reason = "for the sending half, which does not write the tag yet")]
+    pub mid: Option<(u8, String)>,
+    /// The source on which we send again what was lost; only where a payload type has `rtx`.
+    #[expect(dead_code, reason = "for the sending half, which does not retransmit on a source of its own yet")]
+    pub local_rtx_ssrc: Option<u32>,
+    /// The source on which the peer sends again, if it announced one.
+    #[expect(dead_code, reason = "for the session, which asks for no retransmission on another source yet")]
+    pub remote_rtx_ssrc: Option<u32>,
 }
 
 /// One transport: an ICE agent, a DTLS association and the m-lines on it.

@@ -3,7 +3,7 @@
 //! What enters: a peer's offer and our [`LocalSession`]. What leaves: [`Negotiated`] with our answer. It must not fail
 //! where a line can be refused instead; only a data channel line without its port fails, as it does in Kurento.
 //!
-//! A line meets one of four ends ([`Verdict`]), and each is written differently: Kurento leaves traces of how far it
+//! A line meets one of the ends of [`Verdict`], and each is written differently: Kurento leaves traces of how far it
 //! came before it refused.
 
 use std::collections::{HashMap, HashSet};
@@ -12,8 +12,11 @@ use super::super::attributes::{Direction, ExtMap, Setup, payload_type};
 use super::super::error::SdpError;
 use super::super::model::{Attribute, Media, SessionDescription};
 use super::codecs::{ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback};
+use super::modern::{is_for_all, stream_name};
 use super::remote::{Remote, read_remote};
-use super::{DtlsRole, Kind, LocalSession, Negotiated, NegotiatedMedia, bundle_line, setup_answer};
+use super::{
+    DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, Negotiated, NegotiatedMedia, bundle_line, setup_answer,
+};
 
 /// Answers an offer.
 ///
@@ -62,8 +65,17 @@ enum Verdict {
     Disabled,
     /// We could take it, but have none of its codecs.
     NoCodec,
+    /// We could take it, but RTCP would need a port of its own, and a WebRTC transport of ours has only one.
+    NoRtcpMux,
     /// Taken.
     Accepted,
+}
+
+impl Verdict {
+    /// Whether a line is refused with nothing of ours in it.
+    fn is_outright(self) -> bool {
+        matches!(self, Self::Unhandled | Self::NoRtcpMux)
+    }
 }
 
 /// Goes through the lines of an offer and remembers what is taken.
@@ -108,20 +120,19 @@ impl<'a> Answerer<'a> {
         let kind = Kind::of(&offered.kind);
         let is_bundled = offered.mid().is_some_and(|mid| self.bundled.contains(mid));
         let remote = read_remote(self.offer, offered, self.tagged.filter(|_| is_bundled));
-        let codecs = accepted_codecs(offered, self.codecs_of(kind), &self.local.feedback);
-        let verdict = self.judge(kind, offered, &codecs, is_bundled);
+        let feedback = self.local.modern.feedback(self.local, offered);
+        let mut codecs = accepted_codecs(offered, self.codecs_of(kind), &feedback);
+        let verdict = self.judge(kind, offered, &codecs, is_bundled, remote.rtcp_mux);
+        if verdict == Verdict::Accepted {
+            self.local.modern.complete(kind, offered, &feedback, &mut codecs);
+        }
+        if verdict == Verdict::NoRtcpMux {
+            tracing::warn!(line = index, mid = offered.mid(), "a media line without a=rtcp-mux is refused with port 0");
+        }
         let sctp_port = offered.sctp_port();
         if verdict == Verdict::Accepted && kind == Kind::Application && sctp_port.is_none() {
             return Err(SdpError::MissingSctpPort { index });
         }
-        let ours = if verdict == Verdict::Unhandled {
-            None
-        } else {
-            let transport = self.shared_index.filter(|_| is_bundled).unwrap_or(index);
-            let find = |index| self.local.media.get(index).ok_or(SdpError::MissingLocalMedia { index });
-            Some((find(transport)?.ice.clone(), Some(find(index)?.ssrc).filter(|_| kind != Kind::Application)))
-        };
-        let (local_ice, local_ssrc) = ours.unzip();
         let accepted = verdict == Verdict::Accepted;
         if accepted {
             *self.left(kind).expect("an accepted line is of a kind that we count") -= 1;
@@ -133,7 +144,11 @@ impl<'a> Answerer<'a> {
             (Verdict::Accepted, _) => Direction::SendRecv,
             _ => Direction::Inactive,
         };
-        let extmaps = if kind == Kind::Application { Vec::new() } else { self.accepted_extmaps(offered) };
+        let extmaps = if kind == Kind::Application { Vec::new() } else { self.accepted_extmaps(offered, &codecs) };
+        let ours = if verdict.is_outright() { None } else { Some(self.local_media(index, is_bundled)?) };
+        let (local_ice, own) = ours.unzip();
+        let own = own.filter(|_| kind != Kind::Application);
+        let repairs = accepted && direction.sends() && codecs.iter().any(|codec| codec.rtx.is_some());
         let facts = NegotiatedMedia {
             index,
             mid: self.mid_of(index, kind, offered),
@@ -145,12 +160,20 @@ impl<'a> Answerer<'a> {
             extmaps,
             sctp_port: sctp_port.filter(|_| accepted),
             max_message_size: offered.max_message_size(),
-            local_ssrc: local_ssrc.flatten(),
+            local_ssrc: own.map(|own| own.ssrc),
+            local_rtx_ssrc: own.filter(|_| repairs).map(|own| own.rtx_ssrc),
             local_ice,
             dtls_role: dtls_role(&remote),
             remote,
         };
-        Ok((self.write_line(offered, verdict, &facts), facts))
+        Ok((self.write_line(offered, verdict, &facts, &feedback), facts))
+    }
+
+    /// The credentials of the transport of a line, and what we bring to the line itself.
+    fn local_media(&self, index: usize, is_bundled: bool) -> Result<(IceCredentials, &'a LocalMedia), SdpError> {
+        let transport = self.shared_index.filter(|_| is_bundled).unwrap_or(index);
+        let find = |index| self.local.media.get(index).ok_or(SdpError::MissingLocalMedia { index });
+        Ok((find(transport)?.ice.clone(), find(index)?))
     }
 
     fn codecs_of(&self, kind: Kind) -> &'a [LocalCodec] {
@@ -170,7 +193,7 @@ impl<'a> Answerer<'a> {
         }
     }
 
-    fn judge(&mut self, kind: Kind, offered: &Media, codecs: &[Codec], is_bundled: bool) -> Verdict {
+    fn judge(&mut self, kind: Kind, offered: &Media, codecs: &[Codec], is_bundled: bool, has_mux: bool) -> Verdict {
         let is_known = match kind {
             Kind::Audio | Kind::Video => is_secure_rtp(&offered.proto),
             Kind::Application => offered.proto.ends_with("DTLS/SCTP"),
@@ -183,13 +206,20 @@ impl<'a> Answerer<'a> {
         if offered.port == 0 && !(is_bundled && offered.has_attribute("bundle-only")) {
             return Verdict::Disabled;
         }
-        if kind != Kind::Application && codecs.is_empty() { Verdict::NoCodec } else { Verdict::Accepted }
+        match kind {
+            Kind::Application => Verdict::Accepted,
+            _ if codecs.is_empty() => Verdict::NoCodec,
+            _ if !has_mux => Verdict::NoRtcpMux,
+            _ => Verdict::Accepted,
+        }
     }
 
     /// The header extensions that we accept too; a direction is turned round (RFC 8285 §7).
-    fn accepted_extmaps(&self, offered: &Media) -> Vec<ExtMap> {
+    fn accepted_extmaps(&self, offered: &Media, codecs: &[Codec]) -> Vec<ExtMap> {
+        let is_accepted =
+            |uri: &String| self.local.extensions.contains(uri) || self.local.modern.accepts(uri, offered, codecs);
         let mut extmaps: Vec<ExtMap> = Vec::new();
-        for extmap in offered.extmaps().filter(|extmap| self.local.extensions.contains(&extmap.uri)) {
+        for extmap in offered.extmaps().filter(|extmap| is_accepted(&extmap.uri)) {
             if extmaps.iter().all(|other| other.uri != extmap.uri && other.id != extmap.id) {
                 extmaps.push(ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap });
             }
@@ -209,21 +239,20 @@ impl<'a> Answerer<'a> {
         mid
     }
 
-    fn write_line(&self, offered: &Media, verdict: Verdict, facts: &NegotiatedMedia) -> Media {
-        let kept = || facts.codecs.iter().map(|codec| codec.pt.to_string()).collect::<Vec<_>>();
+    fn write_line(&self, offered: &Media, verdict: Verdict, facts: &NegotiatedMedia, feedback: &[String]) -> Media {
         let formats = match verdict {
-            Verdict::Unhandled => offered.formats.clone(),
+            _ if verdict.is_outright() => offered.formats.clone(),
             _ if facts.kind == Kind::Application => offered.formats.clone(),
             _ if facts.codecs.is_empty() => offered.formats.iter().take(1).cloned().collect(),
-            _ => kept(),
+            _ => kept_types(offered, &facts.codecs).iter().map(u8::to_string).collect(),
         };
         let mut attributes = match (verdict, facts.kind) {
-            (Verdict::Unhandled | Verdict::Disabled, _) => refused_lines(offered),
+            (Verdict::Unhandled | Verdict::NoRtcpMux | Verdict::Disabled, _) => refused_lines(offered),
             (_, Kind::Application) => data_lines(offered, facts),
-            _ => self.rtp_lines(offered, facts),
+            _ => self.rtp_lines(offered, facts, feedback),
         };
         if let Some(ice) = &facts.local_ice {
-            attributes.extend(self.local.closing_lines(facts.local_ssrc, ice));
+            attributes.extend(self.local.closing_lines(facts.local_ssrc, facts.local_rtx_ssrc, ice));
         }
         Media {
             kind: offered.kind.clone(),
@@ -236,10 +265,11 @@ impl<'a> Answerer<'a> {
     }
 
     /// The lines of an RTP section up to our source: first what is computed, then what is kept in the offer's order.
-    fn rtp_lines(&self, offered: &Media, facts: &NegotiatedMedia) -> Vec<Attribute> {
+    fn rtp_lines(&self, offered: &Media, facts: &NegotiatedMedia, accepted_feedback: &[String]) -> Vec<Attribute> {
+        let kept_types = kept_types(offered, &facts.codecs);
         let mut kept = ByPayloadType::new();
-        for codec in &facts.codecs {
-            kept.insert_first(codec.pt, ());
+        for pt in &kept_types {
+            kept.insert_first(*pt, ());
         }
         let mut maps = ByPayloadType::new();
         let mut feedback = Vec::new();
@@ -252,7 +282,10 @@ impl<'a> Answerer<'a> {
             let pt = payload_type(pt).filter(|pt| kept.get(*pt).is_some());
             match (attribute.key.as_str(), pt) {
                 ("rtpmap", Some(pt)) => maps.insert_first(pt, attribute),
-                ("rtcp-fb", Some(_)) if has_feedback && accepts_feedback(&self.local.feedback, rest) => {
+                ("rtcp-fb", Some(_)) if has_feedback && accepts_feedback(accepted_feedback, rest) => {
+                    feedback.push(attribute.clone());
+                }
+                ("rtcp-fb", None) if facts.accepted && is_for_all(offered, accepted_feedback, attribute) => {
                     feedback.push(attribute.clone());
                 }
                 ("fmtp", Some(_)) => others.push(attribute.clone()),
@@ -267,11 +300,29 @@ impl<'a> Answerer<'a> {
         lines.push(Attribute::flag(facts.direction.as_str()));
         lines.extend(offered.mid().map(|mid| Attribute::value("mid", mid)));
         lines.push(self.local.rtcp_placeholder());
-        lines.extend(facts.codecs.iter().filter_map(|codec| maps.get(codec.pt).copied().cloned()));
+        lines.extend(kept_types.iter().filter_map(|pt| maps.get(*pt).copied().cloned()));
         lines.extend(feedback);
         lines.extend(others);
+        if facts.accepted && facts.direction.sends() && self.local.modern.names_source(self.offer, offered) {
+            // One track of a kind: its name need only differ from that of the other kind.
+            let track = format!("{} {}", stream_name(&self.local.cname), facts.kind.as_str());
+            lines.push(Attribute::value("msid", track));
+        }
         lines
     }
+}
+
+/// The payload types that stay, in the order of the offer: those of the codecs and those that retransmit them.
+fn kept_types(offered: &Media, codecs: &[Codec]) -> Vec<u8> {
+    let mut kept = ByPayloadType::new();
+    for pt in codecs.iter().flat_map(|codec| [Some(codec.pt), codec.rtx]).flatten() {
+        kept.insert_first(pt, ());
+    }
+    let mut types = Vec::new();
+    for pt in offered.formats.iter().filter_map(|format| payload_type(format)) {
+        types.extend(kept.take(pt).map(|()| pt));
+    }
+    types
 }
 
 /// The protocols of RTP over DTLS-SRTP that are taken; browsers have offered them under all of these names.

@@ -98,6 +98,8 @@ pub struct Codec {
     pub fmtp: Option<String>,
     /// The RTCP feedback of both sides in the peer's order, such as `nack pli`.
     pub feedback: Vec<String>,
+    /// The payload type that retransmits this one (RFC 4588), if that is taken; see [`Modern`](super::Modern).
+    pub rtx: Option<u8>,
 }
 
 /// The codecs of a peer's media section that we have, in the order of its formats, with what it says about them.
@@ -114,7 +116,7 @@ pub(super) fn accepted_codecs(media: &Media, ours: &[LocalCodec], feedback: &[St
         if positions.get(pt).is_none() && ours.iter().any(|codec| codec.matches(&map)) {
             positions.insert_first(pt, codecs.len());
             let RtpMap { pt, name, clock_rate, channels } = map;
-            codecs.push(Codec { pt, name, clock_rate, channels, fmtp: None, feedback: Vec::new() });
+            codecs.push(Codec { pt, name, clock_rate, channels, fmtp: None, feedback: Vec::new(), rtx: None });
         }
     }
     for (pt, parameters) in media.fmtps() {
@@ -186,7 +188,8 @@ impl<T> ByPayloadType<T> {
         self.0.get(usize::from(pt))?.as_ref()
     }
 
-    fn take(&mut self, pt: u8) -> Option<T> {
+    /// Takes the value of a payload type out, so that it is found once.
+    pub(super) fn take(&mut self, pt: u8) -> Option<T> {
         self.0.get_mut(usize::from(pt))?.take()
     }
 }

@@ -9,6 +9,7 @@
 mod answer;
 mod codecs;
 mod gathered;
+mod modern;
 mod offer;
 mod remote;
 
@@ -17,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub use answer::answer;
 pub use codecs::{Codec, LocalCodec};
 pub use gathered::describe_gathered;
+pub use modern::{MID, Modern, TRANSPORT_CC};
 pub use offer::{OfferOptions, OfferedMedia, offer, process_answer};
 pub use remote::Remote;
 
@@ -59,6 +61,8 @@ pub struct LocalSession {
     pub cname: String,
     /// The SCTP port of our offers. Answers echo the peer's.
     pub sctp_port: u16,
+    /// What answers take beyond Kurento's set; our offers have none of it.
+    pub modern: Modern,
     /// One entry for each media line, by its index. In a BUNDLE group the ICE credentials of its first line hold for
     /// all of its lines.
     pub media: Vec<LocalMedia>,
@@ -66,7 +70,8 @@ pub struct LocalSession {
 
 impl LocalSession {
     /// A WebRTC session with the defaults of Kurento 7.3: opus, PCMU and PCMA; AV1, VP9, VP8 and H264; one audio and one
-    /// video line, no data channels, no bandwidth limits, abs-send-time, and the feedback `goog-remb`, `nack`, `ccm`.
+    /// video line, no data channels, no bandwidth limits, abs-send-time, and the feedback `goog-remb`, `nack`, `ccm`;
+    /// nothing of [`Modern`].
     pub fn webrtc(origin_id: u64, fingerprint: Fingerprint, cname: impl Into<String>, media: Vec<LocalMedia>) -> Self {
         Self {
             origin_id,
@@ -88,6 +93,7 @@ impl LocalSession {
             fingerprint,
             cname: cname.into(),
             sctp_port: 5000,
+            modern: Modern::default(),
             media,
         }
     }
@@ -115,10 +121,14 @@ impl LocalSession {
         Attribute::value("rtcp", format!("9 IN {} {}", addr_type(self.address), self.address))
     }
 
-    /// The lines that close a media section: our source if it carries RTP, then ICE and DTLS.
-    fn closing_lines(&self, ssrc: Option<u32>, ice: &IceCredentials) -> Vec<Attribute> {
-        let ssrc = ssrc.map(|ssrc| Attribute::value("ssrc", format!("{ssrc} cname:{}", self.cname)));
-        ssrc.into_iter()
+    /// The lines that close a media section: our source if it carries RTP, with the one that retransmits it, then ICE
+    /// and DTLS.
+    fn closing_lines(&self, ssrc: Option<u32>, rtx: Option<u32>, ice: &IceCredentials) -> Vec<Attribute> {
+        let pair = ssrc.zip(rtx).map(|(ssrc, rtx)| Attribute::value("ssrc-group", format!("FID {ssrc} {rtx}")));
+        let source = |ssrc| Attribute::value("ssrc", format!("{ssrc} cname:{}", self.cname));
+        pair.into_iter()
+            .chain(ssrc.map(source))
+            .chain(rtx.map(source))
             .chain([
                 Attribute::value("ice-ufrag", &ice.ufrag),
                 Attribute::value("ice-pwd", &ice.pwd),
@@ -135,6 +145,8 @@ pub struct LocalMedia {
     pub ice: IceCredentials,
     /// The source of the media that we send there. Unused on data channel lines.
     pub ssrc: u32,
+    /// The source of what we send again there, if retransmission is negotiated.
+    pub rtx_ssrc: u32,
 }
 
 /// ICE user name fragment and password (RFC 8839 §5.4).
@@ -193,6 +205,8 @@ pub struct NegotiatedMedia {
     pub max_message_size: Option<u64>,
     /// The source of the media that we send.
     pub local_ssrc: Option<u32>,
+    /// The source of what we send again; `None` unless we send and a codec has [`Codec::rtx`].
+    pub local_rtx_ssrc: Option<u32>,
     /// Our ICE credentials on this line's transport; `None` for a refused line without a transport.
     pub local_ice: Option<IceCredentials>,
     /// Our part in the DTLS handshake.
@@ -203,6 +217,11 @@ impl NegotiatedMedia {
     /// Whether a feedback message is negotiated. As in Kurento, the preferred codec alone decides.
     pub fn has_feedback(&self, feedback: &str) -> bool {
         self.codecs.first().is_some_and(|codec| codec.feedback.iter().any(|f| f == feedback))
+    }
+
+    /// The identifier of a header extension, if it is negotiated.
+    pub fn extension(&self, uri: &str) -> Option<u8> {
+        self.extmaps.iter().find(|extmap| extmap.uri == uri).map(|extmap| extmap.id)
     }
 }
 

@@ -99,6 +99,7 @@ fn rtp_offer(
             channels: codec.channels,
             fmtp: codec.offered_fmtp().map(str::to_owned),
             feedback: feedback.iter().map(|f| (*f).to_owned()).collect(),
+            rtx: None,
         }
     };
     let extmap = |(id, uri): (u8, &String)| ExtMap { id, direction: None, uri: uri.clone() };
@@ -150,7 +151,7 @@ fn write_offered(local: &LocalSession, offered: &OfferedMedia) -> Media {
         let line = |feedback| Attribute::value("rtcp-fb", format!("{} {feedback}", codec.pt));
         attributes.extend(codec.feedback.iter().map(line));
     }
-    attributes.extend(local.closing_lines(offered.local_ssrc, &offered.local_ice));
+    attributes.extend(local.closing_lines(offered.local_ssrc, None, &offered.local_ice));
     let limit = match offered.kind {
         Kind::Audio => local.max_audio_recv_kbps,
         Kind::Video => local.max_video_recv_kbps,
@@ -241,6 +242,7 @@ fn process_line(
         sctp_port: theirs.and_then(Media::sctp_port),
         max_message_size: theirs.and_then(Media::max_message_size),
         local_ssrc: ours.local_ssrc,
+        local_rtx_ssrc: None,
         local_ice: Some(ours.local_ice.clone()),
         dtls_role: offerer_role(&remote),
         remote,

@@ -1,7 +1,8 @@
 //! From the control side.
 
 use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
-use super::outgoing::{History, SendLine};
+use super::history::History;
+use super::outgoing::SendLine;
 use super::{Gathered, KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
 use crate::sdp::{self, Address, CandidateType};
 use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
@@ -115,7 +116,7 @@ impl WebRtcSession {
             cname: plan.cname,
             remote_candidates: Vec::new(),
             due: out.now(),
-            pair: None,
+            way: None,
             checking: false,
             ice_ready: false,
             alive: true,
@@ -240,8 +241,8 @@ fn send_line(plan: &LinePlan) -> SendLine {
         bytes: 0,
         reported: 0,
         abs_send_time,
-        resends,
-        history: History::default(),
+        history: resends.then(History::default),
+        rtx: None,
     }
 }
 

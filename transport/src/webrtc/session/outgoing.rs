@@ -1,20 +1,17 @@
-//! Our own sending half: packets wait for the end of the pass, are sealed straight into the worker's send buffer, one consumer's
-//! packets side by side, and leave with one system call where their lengths allow.
+//! Our own sending half: packets that came together are sealed straight into the worker's send buffer and leave with one
+//! system call where their lengths allow.
 //!
-//! What one consumer costs beside its keys: the numbers of [`History`], which shares the packets themselves with everyone
-//! else they were sent to. Lost packets are sent again byte for byte (same header, same padding): the nonce of an RTP packet is
-//! its number, and must never be used for other bytes (RFC 7714, section 8.1).
+//! What one consumer costs beside its keys: the numbers in its [`History`]. Lost packets are sent again byte for byte (same
+//! header, same padding): the nonce of an RTP packet is its number, and must never be used for other bytes (RFC 7714,
+//! section 8.1). A peer that negotiated RTX gets them on that source instead, with numbers of its own (RFC 4588).
 
-use crate::net::{SendBuffer, UdpPort};
+use super::Scratch;
+use super::history::{History, Record};
+use crate::net::{SendBuffer, Way};
 use crate::srtp::{Opener, Sealer};
 use crate::webrtc::rewrite::Rewriter;
-use rivero_engine::{Caps, MediaTime, Rtp};
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
+use rivero_engine::{Caps, MediaTime};
 
-/// How many packets of a line may be asked for again.
-const HISTORY: usize = 512;
 /// Packets are padded by at most this much so that they can leave in one piece: padding costs bytes, a system call costs more.
 const MOST_PADDING: usize = 48;
 /// Segments that the kernel takes in one piece, and the bytes of it.
@@ -25,28 +22,10 @@ const MOST_BYTES: usize = 60_000;
 pub(super) struct Outgoing {
     pub sealer: Sealer,
     pub opener: Opener,
-    /// What incoming RTCP is opened into.
-    pub room: Vec<u8>,
-    pending: Vec<Pending>,
+    /// What came together so far, for one line. Its room is the worker's, lent while a session is being visited.
+    pending: Vec<(u64, Record)>,
     /// When the next sender report is due; `None` while nothing was sent since the last.
     pub report_due: Option<MediaTime>,
-}
-
-/// A packet of a line, as it is numbered for the peer.
-#[derive(Clone)]
-pub(super) struct Record {
-    pub rtp: Arc<Rtp>,
-    pub sequence: u64,
-    pub timestamp: u32,
-    pub payload_type: u8,
-    pub entered: MediaTime,
-    /// Bytes of padding, decided when it is first sent.
-    pub padding: u8,
-}
-
-struct Pending {
-    line: usize,
-    record: Record,
 }
 
 /// All that sending a packet touches of a line, side by side: with hundreds of viewers it is memory that costs.
@@ -61,99 +40,107 @@ pub(super) struct SendLine {
     /// Packets sent when the last report was written.
     pub reported: u64,
     pub abs_send_time: Option<u8>,
-    /// The peer may ask for lost packets: without that nothing is kept for it.
-    pub resends: bool,
-    pub history: History,
+    /// `None` when the peer cannot ask for lost packets.
+    pub history: Option<History>,
+    pub rtx: Option<Rtx>,
 }
 
-/// The last packets of a line.
-#[derive(Default)]
-pub(super) struct History {
-    records: Vec<Option<Record>>,
-}
-
-impl History {
-    fn keep(&mut self, record: Record) {
-        if self.records.is_empty() {
-            self.records.resize_with(HISTORY, || None);
-        }
-        let at = record.sequence as usize % HISTORY;
-        self.records[at] = Some(record);
-    }
-
-    /// The packet of a 16-bit sequence number, if it is still known.
-    pub fn find(&self, sequence: u16) -> Option<&Record> {
-        let at = usize::from(sequence) % HISTORY;
-        // 65,536 is a multiple of the history's length, so that the place tells everything but the upper bits.
-        self.records.get(at)?.as_ref().filter(|record| record.sequence as u16 == sequence)
-    }
-}
-
-/// Where a transport's datagrams go.
-pub(super) struct Way<'a> {
-    pub port: &'a Rc<UdpPort>,
-    pub from: SocketAddr,
-    pub to: SocketAddr,
+/// The source on which lost packets are sent again (RFC 4588).
+pub(super) struct Rtx {
+    pub ssrc: u32,
+    /// The payload type of resends for each that may be resent.
+    pub payload_types: Vec<(u8, u8)>,
+    pub next_sequence: u64,
 }
 
 impl Outgoing {
     pub fn new(sealer: Sealer, opener: Opener) -> Self {
-        Outgoing { sealer, opener, room: Vec::new(), pending: Vec::new(), report_due: None }
+        Outgoing { sealer, opener, pending: Vec::new(), report_due: None }
     }
 
-    pub fn push(&mut self, line: usize, record: Record) {
-        self.pending.push(Pending { line, record });
+    pub fn push(&mut self, sequence: u64, record: Record, scratch: &Scratch) {
+        if self.pending.capacity() == 0 {
+            self.pending = scratch.sending.take();
+        }
+        self.pending.push((sequence, record));
     }
 
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Seals everything that waits into the worker's send buffer.
-    pub fn transmit(&mut self, way: &Way<'_>, lines: &mut [SendLine], buffer: &mut SendBuffer) {
+    /// Seals and sends everything that waits, and keeps what may be asked for again.
+    pub fn transmit(&mut self, way: &Way, line: &mut SendLine, buffer: &mut SendBuffer) {
+        let header_length = line.header_length();
         let mut rest = self.pending.as_mut_slice();
         while !rest.is_empty() {
-            let (count, longest) = run(rest.iter().map(|pending| length(&pending.record, &lines[pending.line])));
+            let (count, longest) = run(rest.iter().map(|(_, record)| header_length + record.rtp.payload.len()));
             let (now, later) = rest.split_at_mut(count);
-            equalise(now, longest, lines);
-            let start = buffer.bytes.len();
             let mut segment = 0;
-            for pending in now.iter() {
+            for (at, (sequence, record)) in now.iter_mut().enumerate() {
+                if at + 1 < count {
+                    // All but the last must be equally long.
+                    record.padding = (longest - header_length - record.rtp.payload.len()) as u8;
+                }
                 let before = buffer.bytes.len();
-                seal(&mut buffer.bytes, &mut self.sealer, &lines[pending.line], &pending.record);
+                seal(&mut buffer.bytes, &mut self.sealer, line, *sequence, record);
                 segment = segment.max(buffer.bytes.len() - before);
             }
-            push(buffer, way, start, segment);
+            buffer.send(way, segment);
             rest = later;
         }
-        for pending in self.pending.drain(..) {
-            let line = &mut lines[pending.line];
-            if line.resends {
-                line.history.keep(pending.record);
-            }
+        if let Some(history) = &mut line.history {
+            self.pending.drain(..).for_each(|(sequence, record)| history.keep(sequence, record));
         }
     }
 
-    /// Sends a packet again, exactly as it was. False when it is no longer known.
-    pub fn resend(&mut self, way: &Way<'_>, line: &SendLine, sequence: u16, buffer: &mut SendBuffer) -> bool {
-        let Some(record) = line.history.find(sequence) else { return false };
-        let start = buffer.bytes.len();
-        seal(&mut buffer.bytes, &mut self.sealer, line, record);
-        push(buffer, way, start, buffer.bytes.len() - start);
+    /// After [`Outgoing::transmit`]: nothing waits, so the next session may use the room.
+    pub fn give_room_back(&mut self, scratch: &Scratch) {
+        self.pending.clear();
+        scratch.sending.set(std::mem::take(&mut self.pending));
+    }
+
+    /// Sends a packet again. False when it is no longer known.
+    pub fn resend(&mut self, way: &Way, line: &mut SendLine, sequence: u16, buffer: &mut SendBuffer) -> bool {
+        let found = line.history.as_ref().and_then(|history| history.find(sequence));
+        let Some((sequence, record)) = found else { return false };
+        let rtx = line.rtx.as_mut().and_then(|rtx| Some((rtx.payload_type_for(record.payload_type)?, rtx)));
+        match rtx {
+            Some((payload_type, rtx)) => {
+                let number = rtx.next_sequence;
+                rtx.next_sequence += 1;
+                let header =
+                    Header { ssrc: rtx.ssrc, sequence: number, payload_type, ..header(line, sequence, record) };
+                let original = (sequence as u16).to_be_bytes();
+                write(&mut buffer.bytes, &mut self.sealer, &header, &[&original, &record.rtp.payload], 0);
+            }
+            None => seal(&mut buffer.bytes, &mut self.sealer, line, sequence, record),
+        }
+        buffer.send(way, buffer.bytes.len());
         true
     }
 
-    /// Seals and sends one compound RTCP packet.
-    pub fn send_rtcp(&mut self, way: &Way<'_>, buffer: &mut SendBuffer, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = buffer.bytes.len();
-        write(&mut buffer.bytes);
-        self.sealer.seal_rtcp(&mut buffer.bytes, start);
-        push(buffer, way, start, buffer.bytes.len() - start);
+    /// Seals and sends one compound RTCP packet; nothing when nothing is written.
+    pub fn send_rtcp(&mut self, way: &Way, buffer: &mut SendBuffer, compose: impl FnOnce(&mut Vec<u8>)) {
+        compose(&mut buffer.bytes);
+        if buffer.bytes.is_empty() {
+            return;
+        }
+        self.sealer.seal_rtcp(&mut buffer.bytes, 0);
+        buffer.send(way, buffer.bytes.len());
     }
 }
 
-fn push(buffer: &mut SendBuffer, way: &Way<'_>, start: usize, segment: usize) {
-    buffer.push(way.port, way.from, way.to, start, segment);
+impl Rtx {
+    fn payload_type_for(&self, original: u8) -> Option<u8> {
+        self.payload_types.iter().find(|(of, _)| *of == original).map(|(_, rtx)| *rtx)
+    }
+}
+
+impl SendLine {
+    fn header_length(&self) -> usize {
+        if self.abs_send_time.is_some() { 20 } else { 12 }
+    }
 }
 
 /// How many of the next packets can leave in one piece, and the longest of them: all but the last are padded to that.
@@ -180,58 +167,67 @@ fn run(lengths: impl Iterator<Item = usize>) -> (usize, usize) {
     (count, longest)
 }
 
-/// Pads all but the last packet to the longest.
-fn equalise(run: &mut [Pending], longest: usize, lines: &[SendLine]) {
-    let Some((_, but_last)) = run.split_last_mut() else { return };
-    for pending in but_last {
-        let missing = longest - length(&pending.record, &lines[pending.line]);
-        pending.record.padding = missing as u8;
+/// What a header says (RFC 3550, section 5.1; RFC 8285, section 4.2).
+struct Header {
+    ssrc: u32,
+    sequence: u64,
+    timestamp: u32,
+    payload_type: u8,
+    marker: bool,
+    /// The id of the extension, and the time.
+    abs_send_time: Option<(u8, [u8; 3])>,
+}
+
+fn header(line: &SendLine, sequence: u64, record: &Record) -> Header {
+    Header {
+        ssrc: line.ssrc,
+        sequence,
+        timestamp: record.timestamp,
+        payload_type: record.payload_type,
+        marker: record.rtp.marker,
+        abs_send_time: line.abs_send_time.map(|id| (id, record.abs_send_time())),
     }
 }
 
-/// Bytes before sealing and padding.
-fn length(record: &Record, line: &SendLine) -> usize {
-    header_length(line) + record.rtp.payload.len()
+fn seal(out: &mut Vec<u8>, sealer: &mut Sealer, line: &SendLine, sequence: u64, record: &Record) {
+    write(out, sealer, &header(line, sequence, record), &[&record.rtp.payload], record.padding);
 }
 
-fn header_length(line: &SendLine) -> usize {
-    if line.abs_send_time.is_some() { 20 } else { 12 }
-}
-
-/// Writes one packet (RFC 3550, section 5.1; RFC 8285, section 4.2) and seals it where it stands.
-fn seal(out: &mut Vec<u8>, sealer: &mut Sealer, line: &SendLine, record: &Record) {
+/// Appends one packet and seals it where it stands.
+fn write(out: &mut Vec<u8>, sealer: &mut Sealer, header: &Header, payload: &[&[u8]], padding: u8) {
     let start = out.len();
-    let padding = record.padding;
-    let extended = line.abs_send_time.is_some();
-    out.push(0x80 | u8::from(padding > 0) << 5 | u8::from(extended) << 4);
-    out.push(u8::from(record.rtp.marker) << 7 | record.payload_type);
-    out.extend_from_slice(&(record.sequence as u16).to_be_bytes());
-    out.extend_from_slice(&record.timestamp.to_be_bytes());
-    out.extend_from_slice(&line.ssrc.to_be_bytes());
-    if let Some(id) = line.abs_send_time {
-        let time = abs_send_time(record.entered).to_be_bytes();
-        out.extend_from_slice(&[0xbe, 0xde, 0, 1, id << 4 | 2, time[1], time[2], time[3]]);
+    let extended = header.abs_send_time.is_some();
+    let mut bytes = [0; 20];
+    bytes[0] = 0x80 | u8::from(padding > 0) << 5 | u8::from(extended) << 4;
+    bytes[1] = u8::from(header.marker) << 7 | header.payload_type;
+    bytes[2..4].copy_from_slice(&(header.sequence as u16).to_be_bytes());
+    bytes[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
+    bytes[8..12].copy_from_slice(&header.ssrc.to_be_bytes());
+    let mut length = 12;
+    if let Some((id, [high, middle, low])) = header.abs_send_time {
+        bytes[12..20].copy_from_slice(&[0xbe, 0xde, 0, 1, id << 4 | 2, high, middle, low]);
+        length = 20;
     }
-    out.extend_from_slice(&record.rtp.payload);
+    out.extend_from_slice(&bytes[..length]);
+    payload.iter().for_each(|part| out.extend_from_slice(part));
     if padding > 0 {
         out.resize(out.len() + usize::from(padding) - 1, 0);
         out.push(padding);
     }
-    sealer.seal_rtp(out, start, header_length(line), (record.sequence >> 16) as u32);
-}
-
-/// Seconds in 6.18 bits fixed point. Told is the time at which the packet entered the pipeline, which is the same for all
-/// consumers and for a packet that is sent again.
-fn abs_send_time(entered: MediaTime) -> u32 {
-    let fraction = (u128::from(entered.as_nanos()) << 18) / 1_000_000_000;
-    (fraction & 0x00ff_ffff) as u32
+    sealer.seal_rtp(out, start, length, (header.sequence >> 16) as u32);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::UdpPort;
     use crate::srtp::Profile;
+    use crate::webrtc::session::history::Numbers;
     use proptest::prelude::*;
+    use rivero_engine::Rtp;
+    use std::net::SocketAddr;
+    use std::rc::Rc;
+    use std::sync::Arc;
 
     #[test]
     fn packets_of_nearly_one_length_leave_in_one_piece() {
@@ -244,90 +240,128 @@ mod tests {
         assert_eq!(run(&[50; 100]), (64, 50));
     }
 
-    fn record(sequence: u64, length: usize) -> Record {
-        let payload = vec![sequence as u8; length].into();
-        let rtp = Rtp { ssrc: 1, sequence: 900 + sequence, timestamp: 0, marker: false, payload };
-        Record {
-            rtp: Arc::new(rtp),
-            sequence,
-            timestamp: 3000,
-            payload_type: 96,
-            entered: MediaTime::from_millis(7),
-            padding: 0,
-        }
+    fn record(number: u64, length: usize) -> Record {
+        let payload = vec![number as u8; length].into();
+        let rtp = Rtp { ssrc: 1, sequence: 900 + number, timestamp: 0, marker: false, payload };
+        let numbers = Numbers { timestamp: 3000, entered: MediaTime::from_millis(7), payload_type: 96 };
+        Record::new(Arc::new(rtp), numbers)
     }
 
-    fn sending() -> (Outgoing, [SendLine; 1], Rc<UdpPort>) {
-        let keys = [7; 56];
-        let sealer = Sealer::new(Profile::AeadAes128Gcm, &keys, true).expect("56 bytes are what this profile wants");
-        let opener = Opener::new(Profile::AeadAes128Gcm, &keys, true).expect("the same");
-        let port = Rc::new(UdpPort::bind((1024, 65535), 40_000).expect("a port is free"));
-        let line = SendLine {
-            ssrc: 5,
-            chosen: None,
-            rewriter: Rewriter::new(90_000, 0),
-            packets: 0,
-            bytes: 0,
-            reported: 0,
-            abs_send_time: Some(3),
-            resends: true,
-            history: History::default(),
-        };
-        (Outgoing::new(sealer, opener), [line], port)
+    struct Sending {
+        outgoing: Outgoing,
+        line: SendLine,
+        buffer: SendBuffer,
+        scratch: Scratch,
+        way: Way,
+        peer: std::net::UdpSocket,
+    }
+
+    impl Sending {
+        async fn begin() -> Self {
+            let keys = [7; 56];
+            let sealer =
+                Sealer::new(Profile::AeadAes128Gcm, &keys, true).expect("56 bytes are what this profile wants");
+            let opener = Opener::new(Profile::AeadAes128Gcm, &keys, true).expect("the same");
+            let port = Rc::new(UdpPort::bind((1024, 65535), 40_000).expect("a port is free"));
+            let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+            let to = peer.local_addr().expect("it is bound");
+            port.writable(to.ip()).await;
+            let line = SendLine {
+                ssrc: 5,
+                chosen: None,
+                rewriter: Rewriter::new(90_000, 0),
+                packets: 0,
+                bytes: 0,
+                reported: 0,
+                abs_send_time: Some(3),
+                history: Some(History::default()),
+                rtx: None,
+            };
+            let way = Way { port, from: SocketAddr::from(([127, 0, 0, 1], 9)), to };
+            let outgoing = Outgoing::new(sealer, opener);
+            Sending { outgoing, line, buffer: SendBuffer::default(), scratch: Scratch::default(), way, peer }
+        }
+
+        fn push(&mut self, sequence: u64, record: Record) {
+            self.outgoing.push(sequence, record, &self.scratch);
+        }
+
+        fn transmit(&mut self) {
+            self.outgoing.transmit(&self.way, &mut self.line, &mut self.buffer);
+            self.outgoing.give_room_back(&self.scratch);
+            assert!(self.buffer.pending.is_empty(), "an empty socket has room");
+        }
+
+        fn resend(&mut self, sequence: u16) -> bool {
+            self.outgoing.resend(&self.way, &mut self.line, sequence, &mut self.buffer)
+        }
+
+        fn received(&self) -> Vec<u8> {
+            let mut room = vec![0; 2000];
+            let length = self.peer.recv(&mut room).expect("it was sent over loopback");
+            room.truncate(length);
+            room
+        }
     }
 
     #[tokio::test]
     async fn a_packet_in_steady_state_allocates_nothing() {
-        let (mut outgoing, mut lines, port) = sending();
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let way = Way { port: &port, from: nowhere, to: nowhere };
-        port.writable(nowhere.ip()).await;
-        let mut buffer = SendBuffer::default();
+        let mut sending = Sending::begin().await;
         let packet = record(0, 1100);
         let mut sequence = 0;
         let mut burst = || {
             for _ in 0..10 {
                 sequence += 1;
-                outgoing.push(0, Record { sequence, ..packet.clone() });
+                sending.push(sequence, packet.clone());
             }
-            outgoing.transmit(&way, &mut lines, &mut buffer);
-            buffer.send(|_, _, _, _| panic!("an empty socket has room"));
+            sending.transmit();
         };
-        burst();
+        // The history grows to its whole length first.
+        (0..300).for_each(|_| burst());
         let measured = allocation_counter::measure(|| (0..100).for_each(|_| burst()));
         assert_eq!(measured.count_total, 0, "for a thousand packets, sealed and sent");
     }
 
     #[tokio::test]
     async fn what_is_sent_again_is_the_same_byte_for_byte() {
-        let (mut outgoing, mut lines, port) = sending();
-        let somewhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let way = Way { port: &port, from: somewhere, to: somewhere };
-        let mut buffer = SendBuffer::default();
+        let mut sending = Sending::begin().await;
         for (sequence, length) in [(65_535, 100), (65_536, 110), (65_537, 60)] {
-            outgoing.push(0, record(sequence, length));
+            sending.push(sequence, record(sequence, length));
         }
-        outgoing.transmit(&way, &mut lines, &mut buffer);
-        let sent = std::mem::take(&mut buffer.bytes);
-        let segment = 20 + 110 + 16;
-        assert_eq!(sent.len(), 2 * segment + 20 + 60 + 16, "the first is padded to the second, the last stays short");
-        for (at, sequence) in [65_535u16, 0, 1].into_iter().enumerate() {
-            assert!(outgoing.resend(&way, &lines[0], sequence, &mut buffer));
-            let again = std::mem::take(&mut buffer.bytes);
-            assert_eq!(again, sent[at * segment..][..again.len()]);
+        sending.transmit();
+        let sent = [(); 3].map(|()| sending.received());
+        let lengths = sent.each_ref().map(Vec::len);
+        assert_eq!(lengths, [20 + 110 + 16, 20 + 110 + 16, 20 + 60 + 16], "the first is padded to the second");
+        for (sequence, sent) in [65_535, 0, 1].into_iter().zip(sent) {
+            assert!(sending.resend(sequence));
+            assert_eq!(sending.received(), sent);
         }
-        assert!(!outgoing.resend(&way, &lines[0], 2, &mut buffer), "never sent");
-        for sequence in 65_538..65_538 + HISTORY as u64 {
-            outgoing.push(0, record(sequence, 10));
-        }
-        outgoing.transmit(&way, &mut lines, &mut buffer);
-        assert!(!outgoing.resend(&way, &lines[0], 1, &mut buffer), "too long ago");
+        assert!(!sending.resend(2), "never sent");
     }
 
-    #[test]
-    fn the_time_of_sending_has_18_bits_of_fraction() {
-        assert_eq!(abs_send_time(MediaTime::from_millis(1500)), 3 << 17);
-        assert_eq!(abs_send_time(MediaTime::from_millis(64_000)), 0, "and wraps every 64 seconds");
+    #[tokio::test]
+    async fn a_peer_with_rtx_gets_lost_packets_on_that_source() {
+        let mut sending = Sending::begin().await;
+        let payload_types = vec![(96, 97)];
+        sending.line.rtx = Some(Rtx { ssrc: 6, payload_types, next_sequence: 65_535 });
+        sending.push(300, record(44, 100));
+        sending.transmit();
+        let mut sent = sending.received();
+        // The same packet twice is two packets of the other source.
+        for number in [65_535u64, 65_536] {
+            assert!(sending.resend(300));
+            let again = sending.received();
+            assert_eq!((again[1], again[2..4].to_vec()), (97, (number as u16).to_be_bytes().to_vec()));
+            assert_eq!((&again[4..8], &again[8..12], &again[12..20]), (&sent[4..8], &[0, 0, 0, 6][..], &sent[12..20]));
+            let mut expected = again[..20].to_vec();
+            expected.extend([&[1, 44][..], &[44; 100]].concat());
+            sending.outgoing.sealer.seal_rtp(&mut expected, 0, 20, (number >> 16) as u32);
+            assert_eq!(again, expected, "the original number stands before the payload");
+        }
+        // A payload type that has no other is sent as it was.
+        sending.line.rtx = Some(Rtx { ssrc: 6, payload_types: vec![(98, 99)], next_sequence: 0 });
+        assert!(sending.resend(300));
+        assert_eq!(sending.received(), std::mem::take(&mut sent));
     }
 
     proptest! {

@@ -28,25 +28,25 @@ impl WebRtcSession {
         bytes: &[u8],
         out: &mut Outbox,
     ) {
-        if !self.transports.get(transport).is_some_and(|t| t.alive) {
-            return;
+        let Some(this) = self.transports.get_mut(transport).filter(|t| t.alive) else { return };
+        let rtcp = is_rtcp(bytes);
+        if rtcp && !this.receives() {
+            // A viewer's reports are about what we send, which str0m knows nothing of. They come from an address that has
+            // passed ICE, and their authentication proves the rest.
+            self.receive_rtcp(transport, bytes, out);
+            return self.rearm(out);
         }
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return };
         let now = self.net.clock.instant(out.now());
         let input = Input::Receive(now, receive);
-        let this = &mut self.transports[transport];
         if !this.rtc.accepts(&input) {
             return;
         }
         if crate::net::is_stun(bytes) {
             // Accepted means that its integrity was checked against our password.
             self.net.bind(port.number(), source, (self.id, transport));
-        } else if is_rtcp(bytes) {
+        } else if rtcp {
             self.receive_rtcp(transport, bytes, out);
-            if !self.transports[transport].receives() {
-                // A viewer's reports are about what we send, which str0m knows nothing of.
-                return self.rearm(out);
-            }
         } else {
             this.admit(bytes);
         }

@@ -2,7 +2,6 @@
 //! str0m's; it sees the same packets.
 
 use super::WebRtcSession;
-use super::outgoing::Way;
 use super::receive::port_of;
 use crate::rtcp::{self, NtpTime, ReportBlock, Rtcp};
 use rivero_engine::{Feedback, MediaKind, MediaTime, Outbox};
@@ -17,16 +16,15 @@ impl WebRtcSession {
     /// A compound packet as it came from the network.
     pub(super) fn receive_rtcp(&mut self, transport: usize, bytes: &[u8], out: &mut Outbox) {
         let Some(outgoing) = &mut self.transports[transport].outgoing else { return };
-        let mut room = std::mem::take(&mut outgoing.room);
+        let net = self.net.clone();
+        let mut room = net.scratch.opened.take();
         if let Some(plain) = outgoing.opener.open_rtcp(bytes, &mut room) {
             self.note_media(out);
             for packet in rtcp::parse(plain) {
                 self.on_rtcp(transport, packet, out);
             }
         }
-        if let Some(outgoing) = &mut self.transports[transport].outgoing {
-            outgoing.room = room;
-        }
+        net.scratch.opened.set(room);
     }
 
     fn on_rtcp(&mut self, transport: usize, packet: Rtcp<'_>, out: &mut Outbox) {
@@ -74,13 +72,11 @@ impl WebRtcSession {
     /// Sends again what the peer misses and we still have: on the same source, byte for byte (RFC 4585, section 6.2.1).
     fn on_nack(&mut self, transport: usize, ssrc: u32, lost: impl IntoIterator<Item = u16>) {
         let Some(at) = self.line_sending(transport, ssrc) else { return };
-        let port = self.udp_port().clone();
         let this = &mut self.transports[transport];
         this.lines[at].outbound.nack += 1;
-        let (Some((from, to)), Some(outgoing)) = (this.pair, &mut this.outgoing) else { return };
+        let (Some(way), Some(outgoing)) = (&this.way, &mut this.outgoing) else { return };
         for sequence in lost.into_iter().take(MOST_RESENT) {
-            let way = Way { port: &port, from, to };
-            self.net.fill(|buffer| outgoing.resend(&way, &this.send_lines[at], sequence, buffer));
+            self.net.fill(|buffer| outgoing.resend(way, &mut this.send_lines[at], sequence, buffer));
         }
     }
 
@@ -98,29 +94,25 @@ impl WebRtcSession {
     /// Tells the peer how our time stamps and the clock belong together, once a second while something is sent.
     pub(super) fn report_sent(&mut self, transport: usize, now: MediaTime) {
         let ntp = self.ntp_now(now);
-        let port = self.udp_port().clone();
         let this = &mut self.transports[transport];
-        let (Some((from, to)), Some(outgoing)) = (this.pair, &mut this.outgoing) else { return };
+        let (Some(way), Some(outgoing)) = (&this.way, &mut this.outgoing) else { return };
         if outgoing.report_due.is_none_or(|due| due > now) {
             return;
         }
+        let (lines, cname) = (&mut this.send_lines, &this.cname);
         let mut sent = false;
-        for line in &mut this.send_lines {
-            let Some(timestamp) = line.rewriter.timestamp_at(now) else { continue };
-            if line.packets == line.reported {
-                continue;
-            }
-            line.reported = line.packets;
-            sent = true;
-            let (packets, octets) = (line.packets as u32, line.bytes as u32);
-            let report = rtcp::SenderInfo { ntp, rtp_timestamp: timestamp, packets, octets };
-            let way = Way { port: &port, from, to };
-            self.net.fill(|buffer| {
-                outgoing.send_rtcp(&way, buffer, |out| {
-                    rtcp::write_sender_report(out, line.ssrc, &report, &this.cname);
-                });
+        self.net.fill(|buffer| {
+            outgoing.send_rtcp(way, buffer, |out| {
+                for line in lines.iter_mut().filter(|line| line.packets != line.reported) {
+                    let Some(rtp_timestamp) = line.rewriter.timestamp_at(now) else { continue };
+                    line.reported = line.packets;
+                    let (packets, octets) = (line.packets as u32, line.bytes as u32);
+                    let report = rtcp::SenderInfo { ntp, rtp_timestamp, packets, octets };
+                    rtcp::write_sender_report(out, line.ssrc, &report, cname);
+                    sent = true;
+                }
             });
-        }
+        });
         // Nothing was sent since the last report: sleep until something is.
         outgoing.report_due = sent.then(|| now + REPORT_INTERVAL);
     }

@@ -1,6 +1,6 @@
-//! From the graph: packets are renumbered for the peer and wait for the end of the pass, when they leave together.
+//! From the graph: packets are renumbered for the peer, and those that came together leave together.
 
-use super::outgoing::{Record, Way};
+use super::history::{Numbers, Record};
 use super::receive::port_of;
 use super::{Line, WebRtcSession};
 use rivero_engine::{Body, Caps, MediaKind, Outbox, Packet, What};
@@ -11,14 +11,13 @@ use str0m::media::KeyframeRequestKind;
 const FIRST_REPORT: Duration = Duration::from_millis(100);
 
 impl WebRtcSession {
-    pub(super) fn send(&mut self, packet: &Packet, out: &mut Outbox) {
-        let Body::Rtp(rtp) = &packet.body else { return };
-        let kind = packet.kind();
+    pub(super) fn send(&mut self, packet: Packet, more: bool, out: &mut Outbox) {
+        let Body::Rtp(rtp) = packet.body else { return };
+        let kind = packet.caps.kind();
         let mut refused = false;
         for transport in self.transports.iter_mut().filter(|transport| transport.alive) {
-            let (Some(outgoing), Some(at)) = (&mut transport.outgoing, transport.sending[port_of(kind)]) else {
-                continue;
-            };
+            let Some(at) = transport.sending[port_of(kind)] else { continue };
+            let (Some(way), Some(outgoing)) = (&transport.way, &mut transport.outgoing) else { continue };
             let line = &mut transport.send_lines[at];
             let payload_type = match &line.chosen {
                 Some((known, payload_type)) if *known == packet.caps => *payload_type,
@@ -28,33 +27,25 @@ impl WebRtcSession {
                     payload_type
                 }
             };
-            let Some(payload_type) = payload_type else {
-                refused = true;
-                continue;
-            };
-            let rewritten = line.rewriter.rewrite(rtp, packet.entered, packet.discontinuity);
-            let Some((sequence, timestamp)) = rewritten else { continue };
-            line.packets += 1;
-            line.bytes += rtp.payload.len() as u64;
-            let entered = packet.entered;
-            outgoing.push(at, Record { rtp: rtp.clone(), sequence, timestamp, payload_type, entered, padding: 0 });
-            out.left(kind, entered);
-            out.flush();
+            refused |= payload_type.is_none();
+            let numbers = payload_type.and_then(|payload_type| {
+                let (sequence, timestamp) = line.rewriter.rewrite(&rtp, packet.entered, packet.discontinuity)?;
+                Some((sequence, Numbers { timestamp, entered: packet.entered, payload_type }))
+            });
+            if let Some((sequence, numbers)) = numbers {
+                line.packets += 1;
+                line.bytes += rtp.payload.len() as u64;
+                outgoing.push(sequence, Record::new(rtp.clone(), numbers), &self.net.scratch);
+                out.left(kind, packet.entered);
+            }
+            if !more && !outgoing.is_empty() {
+                self.net.fill(|buffer| outgoing.transmit(way, line, buffer));
+                outgoing.give_room_back(&self.net.scratch);
+                outgoing.report_due.get_or_insert(out.now() + FIRST_REPORT);
+            }
         }
         if refused {
             self.refuse(&packet.caps, kind, out);
-        }
-    }
-
-    /// The pass is over: everything that came in together leaves together.
-    pub(super) fn flush(&mut self, out: &mut Outbox) {
-        let port = self.udp_port().clone();
-        for transport in &mut self.transports {
-            let Some((from, to)) = transport.pair else { continue };
-            let Some(outgoing) = transport.outgoing.as_mut().filter(|outgoing| !outgoing.is_empty()) else { continue };
-            let way = Way { port: &port, from, to };
-            self.net.fill(|buffer| outgoing.transmit(&way, &mut transport.send_lines, buffer));
-            outgoing.report_due.get_or_insert(out.now() + FIRST_REPORT);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::outgoing::Outgoing;
 use super::{Transport, WebRtcSession};
+use crate::net::Way;
 use crate::sdp::{self, Address, CandidateType};
 use crate::srtp::{Opener, Profile, Sealer};
 use crate::webrtc::event::{CandidatePair, DtlsState, IceState, WebRtcEvent};
@@ -28,10 +29,11 @@ impl WebRtcSession {
 
     /// What is not STUN goes through the nominated pair: tells a new one, then that ICE is connected and ready.
     pub(super) fn note_pair(&mut self, transport: usize, from: SocketAddr, to: SocketAddr, out: &mut Outbox) {
-        if self.transports[transport].pair == Some((from, to)) {
+        if self.transports[transport].way.as_ref().is_some_and(|way| (way.from, way.to) == (from, to)) {
             return;
         }
-        self.transports[transport].pair = Some((from, to));
+        let port = self.udp_port().clone();
+        self.transports[transport].way = Some(Way { port, from, to });
         let local = self.gathered.iter().find(|gathered| gathered.address == from);
         let remotes = &self.transports[transport].remote_candidates;
         let remote = remotes.iter().find(|candidate| is_at(candidate, to));

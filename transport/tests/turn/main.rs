@@ -1,0 +1,9 @@
+//! Relays and public addresses, against servers that are not ours.
+//!
+//! `minutes`: half an hour of simulated time against a TURN server in memory, which lets everything expire. `relays`:
+//! real sockets against Debian's coturn, over UDP, TCP and TLS, IPv4 and IPv6. Tests that need coturn say `SKIPPED` where
+//! it is not installed; `make test` installs it.
+
+mod coturn;
+mod minutes;
+mod relays;
