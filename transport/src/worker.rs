@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Batches that fit between two workers, and commands that fit before a worker.
@@ -110,13 +111,17 @@ struct Worker {
 
 impl Worker {
     fn run(self, ready: oneshot::Sender<io::Result<()>>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_io().enable_time().build_local(LocalOptions::default());
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(why) => return drop(ready.send(Err(why))),
         };
-        let local = tokio::task::LocalSet::new();
-        runtime.block_on(local.run_until(self.serve(ready)));
+        // A task of its own: waking the outermost future goes through the kernel, waking a task does not.
+        let served = runtime.block_on(async { tokio::task::spawn_local(self.serve(ready)).await });
+        if let Err(panic) = served {
+            std::panic::resume_unwind(panic.into_panic());
+        }
     }
 
     async fn serve(mut self, ready: oneshot::Sender<io::Result<()>>) {

@@ -36,7 +36,6 @@ pub struct Settings {
     stun_address: String,
     stun_port: i64,
     turn_url: String,
-    ice_tcp: bool,
 }
 
 impl WebRtcFace {
@@ -56,10 +55,10 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
         .getter(CLASS, "ICECandidatePairs", candidate_pairs)
         .getter(CLASS, "IceConnectionState", ice_states)
         .getter(CLASS, "DtlsConnectionState", dtls_states)
-        .getter(CLASS, "iceTcp", |call| ready(webrtc(&call.object).map(|face| face.settings().ice_tcp.into())))
+        .getter(CLASS, "iceTcp", |call| ready(webrtc(&call.object).map(|face| face.endpoint.options().ice_tcp.into())))
         .setter(CLASS, "iceTcp", |call| {
             ready(webrtc(&call.object).map(|face| {
-                face.settings().ice_tcp = call.args.boolean("iceTcp");
+                face.endpoint.options().ice_tcp = call.args.boolean("iceTcp");
                 Json::Null
             }))
         })
@@ -149,6 +148,7 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
         network_interfaces: configured.network_interfaces.clone(),
         external_v4: configured.external_ipv4.map(IpAddr::V4),
         external_v6: configured.external_ipv6.map(IpAddr::V6),
+        ice_tcp: configured.ice_tcp,
         ..EndpointOptions::default()
     };
     if options.use_data_channels {
@@ -166,7 +166,6 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
         stun_address: configured.stun_server.map(|stun| stun.ip().to_string()).unwrap_or_default(),
         stun_port: i64::from(configured.stun_server_port),
         turn_url: configured.turn_server.as_ref().map(TurnServer::url).unwrap_or_default(),
-        ice_tcp: configured.ice_tcp,
         ..Settings::default()
     };
     let endpoint = WebRtcEndpoint::create(&pipeline, make.id.to_string(), options, media.webrtc.clone()).await?;

@@ -42,6 +42,12 @@ impl Demux {
         self.asked.retain(|_, route| route.0 != node);
     }
 
+    /// The transport that a STUN request asks for, wherever it came from; `None` for anything else.
+    pub fn find_name(&self, request: &[u8]) -> Option<Route> {
+        let message = StunMessage::parse(request).ok().filter(StunMessage::is_binding_request)?;
+        self.names.get(message.split_username()?.0).copied()
+    }
+
     /// The transport that a datagram belongs to; `None` for a stranger's.
     pub fn find(&self, port: u16, remote: SocketAddr, datagram: &[u8]) -> Option<Route> {
         if !is_stun(datagram) {

@@ -3,8 +3,10 @@
 
 use super::Route;
 use super::demux::{Demux, is_stun};
+use super::path::Path;
 use super::port::{ReceiveRoom, UdpPort};
 use super::send::{SendBuffer, Way};
+use super::tcp::WorkerTcp;
 use crate::webrtc::{Certificate, Scratch, WebRtcSession, WorkerCrypto};
 use rivero_engine::shard::Shard;
 use rivero_engine::{Clock, NodeId};
@@ -21,7 +23,7 @@ const BATCHES_A_TURN: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct NetSettings {
-    /// First and last UDP port, inclusive.
+    /// First and last port of UDP, and of TCP, inclusive.
     pub ports: (u16, u16),
 }
 
@@ -33,7 +35,7 @@ impl Default for NetSettings {
 
 /// Something to send.
 pub struct Datagram {
-    pub port: Rc<UdpPort>,
+    pub path: Path,
     /// The local address from which the peer expects it.
     pub from: SocketAddr,
     pub to: SocketAddr,
@@ -42,7 +44,7 @@ pub struct Datagram {
 
 impl Datagram {
     pub(super) fn new(way: &Way, bytes: &[u8]) -> Self {
-        Datagram { port: way.port.clone(), from: way.from, to: way.to, bytes: bytes.to_vec() }
+        Datagram { path: way.path.clone(), from: way.from, to: way.to, bytes: bytes.to_vec() }
     }
 }
 
@@ -50,9 +52,10 @@ pub struct LocalNet {
     pub clock: Arc<dyn Clock>,
     pub certificate: Arc<Certificate>,
     pub crypto: WorkerCrypto,
-    settings: NetSettings,
+    pub(super) settings: NetSettings,
     shared: Rc<UdpPort>,
-    demux: RefCell<Demux>,
+    pub(super) tcp: WorkerTcp,
+    pub(super) demux: RefCell<Demux>,
     outgoing: RefCell<Vec<Datagram>>,
     buffer: RefCell<SendBuffer>,
     /// There is something pending again.
@@ -61,7 +64,7 @@ pub struct LocalNet {
     pub(crate) rearm: Notify,
     room: RefCell<ReceiveRoom>,
     pub(crate) scratch: Scratch,
-    shard: RefCell<Weak<RefCell<Shard>>>,
+    pub(super) shard: RefCell<Weak<RefCell<Shard>>>,
     pub(crate) strangers: Cell<u64>,
 }
 
@@ -89,6 +92,7 @@ impl LocalNet {
             crypto: WorkerCrypto::new(),
             settings,
             shared,
+            tcp: WorkerTcp::default(),
             demux: RefCell::default(),
             outgoing: RefCell::default(),
             buffer: RefCell::default(),
@@ -101,7 +105,7 @@ impl LocalNet {
         }))
     }
 
-    /// Starts the tasks that receive and that retry; call once, inside a `LocalSet`.
+    /// Starts the tasks that receive and that retry; call once, on the worker's runtime.
     pub(crate) fn start(self: &Rc<Self>, shard: &Rc<RefCell<Shard>>) {
         *self.shard.borrow_mut() = Rc::downgrade(shard);
         self.receive_on(self.shared.clone());
@@ -137,8 +141,10 @@ impl LocalNet {
 
     /// Queues a datagram; it leaves when the pass is over.
     pub fn send(&self, datagram: Datagram, route: Route) {
-        if is_stun(&datagram.bytes) {
-            self.demux.borrow_mut().note_asked(datagram.port.number(), datagram.to, route);
+        if let Path::Udp(port) = &datagram.path
+            && is_stun(&datagram.bytes)
+        {
+            self.demux.borrow_mut().note_asked(port.number(), datagram.to, route);
         }
         self.outgoing.borrow_mut().push(datagram);
     }
@@ -167,17 +173,21 @@ impl LocalNet {
         tokio::task::spawn_local(async move {
             loop {
                 port.readable().await;
-                net.receive_turn(&port);
-                // Let timers and commands in between two floods.
-                tokio::task::yield_now().await;
+                if net.receive_turn(&port) {
+                    // A flood: let timers and commands in between.
+                    tokio::task::yield_now().await;
+                }
             }
         })
     }
 
-    fn receive_turn(&self, port: &Rc<UdpPort>) {
-        let Some(shard) = self.shard.borrow().upgrade() else { return };
+    /// Takes in what has arrived, up to a bound. True when there is more.
+    fn receive_turn(&self, port: &Rc<UdpPort>) -> bool {
+        let Some(shard) = self.shard.borrow().upgrade() else { return false };
         let mut shard = shard.borrow_mut();
         let before = shard.next_deadline();
+        let path = Path::Udp(port.clone());
+        let mut more = true;
         for _ in 0..BATCHES_A_TURN {
             let mut room = self.room.borrow_mut();
             let count = port.receive(&mut room, |source, destination, bytes| {
@@ -187,11 +197,12 @@ impl LocalNet {
                     return;
                 };
                 shard.enter::<WebRtcSession, _>(node, |session, out| {
-                    session.receive(transport, port, source, destination, bytes, out);
+                    session.receive(transport, &path, source, destination, bytes, out);
                 });
             });
             drop(room);
-            if count == 0 {
+            more = count > 0;
+            if !more {
                 break;
             }
             shard.run();
@@ -200,6 +211,7 @@ impl LocalNet {
         if shard.next_deadline() != before {
             self.rearm.notify_one();
         }
+        more
     }
 }
 
@@ -208,9 +220,9 @@ async fn retry(net: Rc<LocalNet>) {
     loop {
         net.stuck.notified().await;
         loop {
-            let next = net.buffer.borrow().pending.front().map(|datagram| (datagram.port.clone(), datagram.to.ip()));
-            let Some((port, ip)) = next else { break };
-            port.writable(ip).await;
+            let next = net.buffer.borrow().pending.front().map(|datagram| (datagram.path.clone(), datagram.to.ip()));
+            let Some((path, ip)) = next else { break };
+            path.writable(ip).await;
             net.buffer.borrow_mut().retry();
         }
     }

@@ -4,16 +4,20 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 
 /// Bytes asked of the kernel for each socket and direction.
 const SOCKET_BUFFER: usize = 4 << 20;
+/// How soon a socket without room is tried again when its room cannot be watched.
+const TRY_AGAIN: Duration = Duration::from_millis(1);
 /// Room for one receive slot: the kernel may hand several datagrams of one sender over in one piece (GRO).
 const SLOT: usize = 64 << 10;
 
 struct Half {
-    io: UdpSocket,
+    /// Registered for reading only: a socket that is also watched for writing wakes the thread after each burst that it sent.
+    io: AsyncFd<Socket>,
     state: UdpSocketState,
 }
 
@@ -77,10 +81,15 @@ impl UdpPort {
         }
     }
 
-    /// Waits until something can be sent on the family of `ip`.
+    /// Waits until something can be sent on the family of `ip`, after the kernel had no room.
     pub async fn writable(&self, ip: IpAddr) {
-        if let Some(half) = self.half(ip) {
-            let _ = half.io.writable().await;
+        let Some(half) = self.half(ip) else { return };
+        // A second descriptor of the same socket, watched for as long as this takes.
+        let watched = half.io.get_ref().try_clone().and_then(|socket| watch(socket, Interest::WRITABLE));
+        match watched {
+            Ok(watched) => drop(watched.writable().await),
+            // No descriptor left: the next try is as good as any.
+            Err(_) => tokio::time::sleep(TRY_AGAIN).await,
         }
     }
 
@@ -99,8 +108,13 @@ impl UdpPort {
         let half = self.half(to.ip()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         let segment_size = segment.filter(|segment| *segment < bytes.len());
         let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size, src_ip: Some(from) };
-        half.io.try_io(Interest::WRITABLE, || half.state.try_send((&half.io).into(), &transmit))
+        half.state.try_send(half.io.get_ref().into(), &transmit)
     }
+}
+
+#[expect(deprecated, reason = "its successor is unsafe because not every type keeps its descriptor; a socket does, and `unsafe` is banned")]
+fn watch(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 impl Half {
@@ -110,12 +124,11 @@ impl Half {
             socket.set_only_v6(true)?;
         }
         socket.bind(&address.into())?;
-        let io = UdpSocket::from_std(socket.into())?;
-        let state = UdpSocketState::new((&io).into())?;
+        let state = UdpSocketState::new((&socket).into())?;
         // Smaller buffers than asked for are no reason not to start.
-        let _ = state.set_recv_buffer_size((&io).into(), SOCKET_BUFFER);
-        let _ = state.set_send_buffer_size((&io).into(), SOCKET_BUFFER);
-        Ok(Half { io, state })
+        let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER);
+        let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER);
+        Ok(Half { io: watch(socket, Interest::READABLE)?, state })
     }
 
     fn receive(
@@ -126,7 +139,8 @@ impl Half {
     ) -> usize {
         let ReceiveRoom { bytes, metas } = room;
         let mut slots: Vec<IoSliceMut<'_>> = bytes.chunks_mut(SLOT).map(IoSliceMut::new).collect();
-        let count = match self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), &mut slots, metas)) {
+        let receive = |socket: &Socket| self.state.recv(socket.into(), &mut slots, metas);
+        let count = match self.io.try_io(Interest::READABLE, receive) {
             Ok(count) => count,
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => return 0,
             Err(why) => {
@@ -135,6 +149,10 @@ impl Half {
             }
         };
         drop(slots);
+        if count < BATCH_SIZE {
+            // The kernel had no more: saying so saves asking it again, and whatever comes from now on wakes us.
+            let _ = self.io.try_io(Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
         for (meta, slot) in metas.iter().zip(bytes.chunks(SLOT)).take(count) {
             let Some(destination) = meta.dst_ip else { continue };
             for datagram in slot[..meta.len].chunks(meta.stride.max(1)) {

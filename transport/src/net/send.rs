@@ -2,19 +2,18 @@
 //! allow, while they are still in the processor's cache. What the kernel has no room for waits here, up to a bound.
 
 use super::local::Datagram;
-use super::port::UdpPort;
+use super::path::Path;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 /// How many datagrams wait for a full socket before the newest are dropped.
 const PENDING: usize = 2048;
 
-/// Where datagrams go: through a port, from a local address, to the peer's.
+/// Where datagrams go: by a path, from a local address, to the peer's.
 #[derive(Clone)]
 pub struct Way {
-    pub port: Rc<UdpPort>,
+    pub path: Path,
     pub from: SocketAddr,
     pub to: SocketAddr,
 }
@@ -32,7 +31,7 @@ impl SendBuffer {
     /// Sends what was written into `bytes`: datagrams of `segment` bytes each, the last may be shorter.
     pub fn send(&mut self, way: &Way, segment: usize) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        match way.port.send(way.from.ip(), way.to, &bytes, Some(segment)) {
+        match way.path.send(way.from.ip(), way.to, &bytes, Some(segment)) {
             Ok(()) => {}
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
                 bytes.chunks(segment).for_each(|one| self.keep(Datagram::new(way, one)));
@@ -77,7 +76,7 @@ impl SendBuffer {
 
 /// Sends, and says whether the kernel had no room. Other failures cost this datagram only, as on any network.
 fn would_block(datagram: &Datagram) -> bool {
-    match datagram.port.send(datagram.from.ip(), datagram.to, &datagram.bytes, None) {
+    match datagram.path.send(datagram.from.ip(), datagram.to, &datagram.bytes, None) {
         Ok(()) => false,
         Err(why) if why.kind() == io::ErrorKind::WouldBlock => true,
         Err(why) => {

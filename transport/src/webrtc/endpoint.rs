@@ -37,6 +37,8 @@ pub struct EndpointOptions {
     pub network_interfaces: Vec<String>,
     pub external_v4: Option<IpAddr>,
     pub external_v6: Option<IpAddr>,
+    /// Offers TCP candidates beside UDP ones.
+    pub ice_tcp: bool,
     /// kbps; 0 for none.
     pub max_audio_recv_kbps: u32,
     pub max_video_recv_kbps: u32,
@@ -240,6 +242,7 @@ impl WebRtcEndpoint {
                 addresses: local_addresses(&options.network_interfaces),
                 external_v4: options.external_v4,
                 external_v6: options.external_v6,
+                tcp: options.ice_tcp,
                 own_port: state.offerer,
                 transports: state.transports.clone(),
             }

@@ -75,6 +75,8 @@ pub struct GatherPlan {
     /// What the descriptions say instead of those of a family.
     pub external_v4: Option<IpAddr>,
     pub external_v6: Option<IpAddr>,
+    /// Offers TCP beside UDP.
+    pub tcp: bool,
     /// Uses a port of its own rather than the worker's.
     pub own_port: bool,
     /// The m-lines that share each transport: their mids and positions.

@@ -22,9 +22,11 @@ mod connections;
 pub mod framing;
 mod link;
 mod listener;
+mod worker;
 
 pub use admission::{Admission, MOST_WAITING, MOST_WAITING_EACH, Waiting};
 pub use connections::{ATTEMPTS, Connections, MOST_LINKS, MOST_PASSIVE};
 pub use framing::{FrameReader, FrameTooLong};
 pub use link::{CONNECTING, FIRST_BYTES, FIRST_WORD, IDLE, MOST_QUEUED, Receiver, TcpLink};
 pub use listener::TcpPort;
+pub use worker::WorkerTcp;

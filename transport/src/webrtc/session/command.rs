@@ -4,7 +4,8 @@ use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
 use super::history::History;
 use super::outgoing::SendLine;
 use super::{Gathered, KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
-use crate::sdp::{self, Address, CandidateType};
+use crate::net::tcp::{Connections, TcpPort};
+use crate::sdp::{self, Address, CandidateType, TcpType};
 use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
 use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
 use rivero_engine::{Codec, MediaKind, Outbox};
@@ -12,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use str0m::format::{Codec as RtcCodec, FormatParams};
 use str0m::media::{Frequency, MediaKind as RtcKind, Mid};
+use str0m::net::TcpType as RtcTcpType;
 use str0m::rtp::Extension;
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
@@ -19,6 +21,9 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// The same for a session that receives nothing and has only the pair to look at.
 const PAIR_INTERVAL: Duration = Duration::from_secs(3);
+
+/// What active TCP candidates say for a port (RFC 6544, section 4.5).
+const DISCARD: u16 = 9;
 
 impl WebRtcSession {
     pub(super) fn command(&mut self, command: SessionCommand, out: &mut Outbox) {
@@ -92,7 +97,7 @@ impl WebRtcSession {
         let dtls = self.net.crypto.watch_next();
         let mut rtc = Box::new(config.build(now));
         for gathered in &self.gathered {
-            add_local(&mut rtc, gathered.address);
+            add_local(&mut rtc, gathered);
         }
         let mut api = rtc.direct_api();
         api.set_remote_ice_credentials(IceCreds { ufrag: plan.remote_ufrag, pass: plan.remote_pwd });
@@ -115,6 +120,7 @@ impl WebRtcSession {
             outgoing: None,
             cname: plan.cname,
             remote_candidates: Vec::new(),
+            tcp: Connections::default(),
             due: out.now(),
             way: None,
             checking: false,
@@ -137,12 +143,13 @@ impl WebRtcSession {
             self.tell_ice(stream, IceState::Gathering, out);
         }
         let port = self.udp_port().clone();
+        let tcp = plan.tcp.then(|| self.net.tcp_port()).flatten();
         let usable = plan.addresses.iter().filter(|ip| port.serves(**ip));
-        let gathered: Vec<Gathered> =
-            usable.enumerate().map(|(n, ip)| host_candidate(n, *ip, port.number(), &plan)).collect();
+        let hosts = usable.enumerate().map(|(n, ip)| host_candidates(n, *ip, port.number(), tcp.as_deref(), &plan));
+        let gathered: Vec<Gathered> = hosts.flatten().collect();
         for candidate in &gathered {
             for transport in &mut self.transports {
-                add_local(&mut transport.rtc, candidate.address);
+                add_local(&mut transport.rtc, candidate);
             }
             let text = candidate.shown.to_string();
             for (mid, index) in plan.transports.iter().flatten() {
@@ -180,9 +187,15 @@ impl WebRtcSession {
 }
 
 impl Transport {
-    /// Names (mDNS) and TCP are ignored: a peer behind a name is found when its own requests arrive.
+    /// Names (mDNS) are ignored, and those of TCP that only connect: such a peer is found when its own requests arrive.
     fn add_remote_candidate(&mut self, candidate: sdp::Candidate) {
-        let usable = candidate.transport == sdp::Transport::Udp && matches!(candidate.address, Address::Ip(_));
+        let Address::Ip(ip) = candidate.address else { return };
+        let usable = candidate.component == 1
+            && match (&candidate.transport, candidate.tcptype) {
+                (sdp::Transport::Udp, _) => true,
+                (sdp::Transport::Tcp, Some(TcpType::Passive)) => self.tcp.expect(SocketAddr::new(ip, candidate.port)),
+                _ => false,
+            };
         if !usable || self.remote_candidates.len() >= 256 || self.remote_candidates.contains(&candidate) {
             return;
         }
@@ -197,8 +210,15 @@ impl Transport {
     }
 }
 
-fn add_local(rtc: &mut Rtc, address: SocketAddr) {
-    match Candidate::host(address, "udp") {
+fn add_local(rtc: &mut Rtc, gathered: &Gathered) {
+    let address = gathered.address;
+    let candidate = match gathered.shown.tcptype {
+        None => Candidate::builder().udp().host(address).build(),
+        Some(TcpType::Passive) => Candidate::builder().tcp().host(address).tcptype(RtcTcpType::Passive).build(),
+        // To str0m it is one with the passive one, whose address it shares.
+        Some(TcpType::Active | TcpType::SimultaneousOpen) => return,
+    };
+    match candidate {
         Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
         Err(why) => tracing::debug!(%address, "a local address is no candidate: {why}"),
     }
@@ -266,21 +286,33 @@ fn rtc_codec(codec: Codec) -> (RtcCodec, Frequency, Option<u8>) {
     }
 }
 
-/// A host candidate (RFC 8445, section 5.1.2): the first address has the highest preference.
-fn host_candidate(number: usize, ip: IpAddr, port: u16, plan: &GatherPlan) -> Gathered {
+/// The host candidates of one of our addresses: the first address has the highest preference. UDP as RFC 8445, section 5.1.2,
+/// has it; for TCP Kurento's type and direction preferences (RFC 6544, section 4.2), and its order.
+fn host_candidates(number: usize, ip: IpAddr, port: u16, tcp: Option<&TcpPort>, plan: &GatherPlan) -> Vec<Gathered> {
     let external = if ip.is_ipv4() { plan.external_v4 } else { plan.external_v6 };
-    let local_preference = 65_535u32.saturating_sub(number as u32);
-    let shown = sdp::Candidate {
-        foundation: (number + 1).to_string(),
-        component: 1,
-        transport: sdp::Transport::Udp,
-        priority: (126 << 24) | (local_preference << 8) | 255,
-        address: Address::Ip(external.unwrap_or(ip)),
-        port,
-        typ: CandidateType::Host,
-        related: None,
-        tcptype: None,
-        extensions: Vec::new(),
+    let tcp = tcp.filter(|tcp| tcp.serves(ip)).map(TcpPort::number);
+    let rank = number.min(8191) as u32;
+    let mut gathered = Vec::new();
+    let mut add = |tcptype: Option<TcpType>, preference: u32, at: u16, shown_port: u16| {
+        let each = if plan.tcp { 3 } else { 1 };
+        let shown = sdp::Candidate {
+            foundation: (number * each + gathered.len() + 1).to_string(),
+            component: 1,
+            transport: if tcptype.is_some() { sdp::Transport::Tcp } else { sdp::Transport::Udp },
+            priority: (preference << 8) | 255,
+            address: Address::Ip(external.unwrap_or(ip)),
+            port: shown_port,
+            typ: CandidateType::Host,
+            related: None,
+            tcptype,
+            extensions: Vec::new(),
+        };
+        gathered.push(Gathered { address: SocketAddr::new(ip, at), shown });
     };
-    Gathered { address: SocketAddr::new(ip, port), shown }
+    add(None, (126 << 16) | (65_535 - rank), port, port);
+    if let Some(tcp) = tcp {
+        add(Some(TcpType::Active), (60 << 16) | (4 << 13) | (8191 - rank), tcp, DISCARD);
+        add(Some(TcpType::Passive), (60 << 16) | (2 << 13) | (8191 - rank), tcp, tcp);
+    }
+    gathered
 }

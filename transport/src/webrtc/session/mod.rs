@@ -16,6 +16,7 @@ use super::Watch;
 use super::event::{IceStatus, StreamReport, TransportStatus};
 use super::plan::{LinePlan, SessionCommand};
 use super::rewrite::PaddingGaps;
+use crate::net::tcp::Connections;
 use crate::net::{LocalNet, OwnPort, UdpPort, Way};
 use crate::sdp;
 use history::{History, Record};
@@ -56,7 +57,8 @@ pub struct WebRtcSession {
     refused: Option<rivero_engine::Caps>,
 }
 
-/// A local candidate: where datagrams go through, and how descriptions show it.
+/// A local candidate: the address that ICE sends from, and how descriptions show it. Those of TCP come in twos, active and
+/// passive, with one address for both (see [`crate::net::tcp`]).
 #[derive(Clone)]
 struct Gathered {
     address: SocketAddr,
@@ -79,6 +81,7 @@ struct Transport {
     remote_candidates: Vec<sdp::Candidate>,
     /// When str0m wants to be called.
     due: MediaTime,
+    tcp: Connections,
     /// The one that media takes.
     way: Option<Way>,
     /// ICE has begun its checks.

@@ -220,7 +220,7 @@ fn write(out: &mut Vec<u8>, sealer: &mut Sealer, header: &Header, payload: &[&[u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::UdpPort;
+    use crate::net::{Path, UdpPort};
     use crate::srtp::Profile;
     use crate::webrtc::session::history::Numbers;
     use proptest::prelude::*;
@@ -277,7 +277,7 @@ mod tests {
                 history: Some(History::default()),
                 rtx: None,
             };
-            let way = Way { port, from: SocketAddr::from(([127, 0, 0, 1], 9)), to };
+            let way = Way { path: Path::Udp(port), from: SocketAddr::from(([127, 0, 0, 1], 9)), to };
             let outgoing = Outgoing::new(sealer, opener);
             Sending { outgoing, line, buffer: SendBuffer::default(), scratch: Scratch::default(), way, peer }
         }

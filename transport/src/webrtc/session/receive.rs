@@ -3,12 +3,12 @@
 use super::super::keyframe::starts_key_frame;
 use super::super::rewrite::PaddingGaps;
 use super::{PORTS, WebRtcSession};
-use crate::net::{Datagram, UdpPort};
+use crate::net::tcp::TcpLink;
+use crate::net::{Datagram, Path};
 use crate::webrtc::event::{DtlsState, IceState};
 use bytes::Bytes;
 use rivero_engine::{Body, MediaKind, MediaTime, Outbox, Packet, Rtp};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpPacket;
@@ -22,13 +22,20 @@ impl WebRtcSession {
     pub fn receive(
         &mut self,
         transport: usize,
-        port: &Rc<UdpPort>,
+        path: &Path,
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
         out: &mut Outbox,
     ) {
         let Some(this) = self.transports.get_mut(transport).filter(|t| t.alive) else { return };
+        let is_stun = crate::net::is_stun(bytes);
+        let protocol = match path {
+            // Until its peer has proved itself a connection is good for nothing else.
+            Path::Tcp(link) if !is_stun && !link.is_trusted() => return,
+            Path::Tcp(_) => Protocol::Tcp,
+            Path::Udp(_) | Path::Relay(_) => Protocol::Udp,
+        };
         let rtcp = is_rtcp(bytes);
         if rtcp && !this.receives() {
             // A viewer's reports are about what we send, which str0m knows nothing of. They come from an address that has
@@ -36,15 +43,19 @@ impl WebRtcSession {
             self.receive_rtcp(transport, bytes, out);
             return self.rearm(out);
         }
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return };
+        let Ok(receive) = Receive::new(protocol, source, destination, bytes) else { return };
         let now = self.net.clock.instant(out.now());
         let input = Input::Receive(now, receive);
         if !this.rtc.accepts(&input) {
             return;
         }
-        if crate::net::is_stun(bytes) {
+        if is_stun {
             // Accepted means that its integrity was checked against our password.
-            self.net.bind(port.number(), source, (self.id, transport));
+            match path {
+                Path::Udp(port) => self.net.bind(port.number(), source, (self.id, transport)),
+                Path::Tcp(link) if !this.tcp.adopt(link) => return link.close(),
+                Path::Tcp(_) | Path::Relay(_) => {}
+            }
         } else if rtcp {
             self.receive_rtcp(transport, bytes, out);
         } else {
@@ -83,12 +94,12 @@ impl WebRtcSession {
                 }
                 Ok(Output::Transmit(transmit)) => {
                     let bytes: Vec<u8> = transmit.contents.into();
+                    let (from, to) = (transmit.source, transmit.destination);
+                    let Some(path) = self.path(transport, transmit.proto, from, to) else { continue };
                     if bytes.first().is_some_and(|first| *first > 3) {
-                        self.note_pair(transport, transmit.source, transmit.destination, out);
+                        self.note_pair(transport, path.clone(), from, to, out);
                     }
-                    let port = self.udp_port().clone();
-                    let datagram = Datagram { port, from: transmit.source, to: transmit.destination, bytes };
-                    self.net.send(datagram, (self.id, transport));
+                    self.net.send(Datagram { path, from, to, bytes }, (self.id, transport));
                 }
                 Ok(Output::Event(event)) => self.on_event(transport, event, out),
                 Err(why) => {
@@ -102,16 +113,35 @@ impl WebRtcSession {
         }
     }
 
+    /// The path between two addresses, as ICE knows them. The first packet over TCP to where the peer listens opens a connection.
+    pub(super) fn path(
+        &mut self,
+        transport: usize,
+        protocol: Protocol,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Option<Path> {
+        match protocol {
+            Protocol::Udp => Some(Path::Udp(self.udp_port().clone())),
+            Protocol::Tcp => {
+                let connect = || TcpLink::connect(from, to, (self.id, transport), self.net.clone());
+                self.transports[transport].tcp.reach(from, to, connect).map(Path::Tcp)
+            }
+            Protocol::SslTcp | Protocol::Tls => None,
+        }
+    }
+
     /// Takes the last words of a session that is being dropped; nobody listens to its events any more.
     pub(super) fn say_goodbye(&mut self, transport: usize) {
         while let Ok(output) = self.transports[transport].rtc.poll_output() {
             match output {
                 Output::Timeout(_) => break,
                 Output::Transmit(transmit) => {
-                    let port = self.udp_port().clone();
                     let bytes = transmit.contents.into();
-                    let datagram = Datagram { port, from: transmit.source, to: transmit.destination, bytes };
-                    self.net.send(datagram, (self.id, transport));
+                    let (from, to) = (transmit.source, transmit.destination);
+                    if let Some(path) = self.path(transport, transmit.proto, from, to) {
+                        self.net.send(Datagram { path, from, to, bytes }, (self.id, transport));
+                    }
                 }
                 Output::Event(_) => {}
             }

@@ -1,9 +1,9 @@
 //! To the control side: how the states of str0m become Kurento's, each told once.
 
 use super::outgoing::Outgoing;
-use super::{Transport, WebRtcSession};
-use crate::net::Way;
-use crate::sdp::{self, Address, CandidateType};
+use super::{Gathered, Transport, WebRtcSession};
+use crate::net::{Path, Way};
+use crate::sdp::{self, Address, CandidateType, TcpType};
 use crate::srtp::{Opener, Profile, Sealer};
 use crate::webrtc::event::{CandidatePair, DtlsState, IceState, WebRtcEvent};
 use rivero_engine::{Feedback, Outbox};
@@ -28,18 +28,28 @@ impl WebRtcSession {
     }
 
     /// What is not STUN goes through the nominated pair: tells a new one, then that ICE is connected and ready.
-    pub(super) fn note_pair(&mut self, transport: usize, from: SocketAddr, to: SocketAddr, out: &mut Outbox) {
-        if self.transports[transport].way.as_ref().is_some_and(|way| (way.from, way.to) == (from, to)) {
+    pub(super) fn note_pair(
+        &mut self,
+        transport: usize,
+        path: Path,
+        from: SocketAddr,
+        to: SocketAddr,
+        out: &mut Outbox,
+    ) {
+        let known = self.transports[transport].way.as_ref();
+        if known.is_some_and(|way| (way.from, way.to) == (from, to) && way.path.is(&path)) {
             return;
         }
-        let port = self.udp_port().clone();
-        self.transports[transport].way = Some(Way { port, from, to });
-        let local = self.gathered.iter().find(|gathered| gathered.address == from);
+        let tcp = tcp_role(&path);
+        self.transports[transport].way = Some(Way { path, from, to });
+        let is_ours = |gathered: &&Gathered| gathered.address == from && gathered.shown.tcptype == tcp;
+        let local = self.gathered.iter().find(is_ours);
         let remotes = &self.transports[transport].remote_candidates;
-        let remote = remotes.iter().find(|candidate| is_at(candidate, to));
+        let remote = remotes.iter().find(|candidate| is_at(candidate, to, tcp.is_some()));
+        let seen = |address| peer_reflexive(address, tcp.is_some());
         let pair = CandidatePair {
-            local: local.map_or_else(|| peer_reflexive(from), |gathered| gathered.shown.clone()).to_string(),
-            remote: remote.cloned().unwrap_or_else(|| peer_reflexive(to)).to_string(),
+            local: local.map_or_else(|| seen(from), |gathered| gathered.shown.clone()).to_string(),
+            remote: remote.cloned().unwrap_or_else(|| seen(to)).to_string(),
         };
         tracing::info!(endpoint = %self.label, %from, %to, "ICE selected a pair");
         if let Some(status) = self.status.transports.get_mut(transport) {
@@ -55,7 +65,10 @@ impl WebRtcSession {
     /// Once a second str0m tells the selected pair, which may have changed without a datagram of its own.
     pub(super) fn note_peer(&mut self, transport: usize, stats: &PeerStats, out: &mut Outbox) {
         if let Some(pair) = &stats.selected_candidate_pair {
-            self.note_pair(transport, pair.local.addr, pair.remote.addr, out);
+            let (from, to) = (pair.local.addr, pair.remote.addr);
+            if let Some(path) = self.path(transport, pair.protocol, from, to) {
+                self.note_pair(transport, path, from, to, out);
+            }
         }
     }
 
@@ -96,6 +109,7 @@ impl WebRtcSession {
         if !std::mem::replace(&mut self.transports[transport].alive, false) {
             return;
         }
+        self.transports[transport].tcp.close();
         tracing::info!(endpoint = %self.label, state = dtls.name(), "the WebRTC peer is gone");
         self.tell_dtls(transport, dtls, out);
         self.tell_ice(
@@ -129,16 +143,26 @@ impl Transport {
     }
 }
 
-fn is_at(candidate: &sdp::Candidate, address: SocketAddr) -> bool {
-    candidate.port == address.port() && matches!(candidate.address, Address::Ip(ip) if ip == address.ip())
+/// Our part in a TCP connection; `None` for what is not one.
+fn tcp_role(path: &Path) -> Option<TcpType> {
+    match path {
+        Path::Tcp(link) => Some(if link.is_active() { TcpType::Active } else { TcpType::Passive }),
+        Path::Udp(_) | Path::Relay(_) => None,
+    }
+}
+
+fn is_at(candidate: &sdp::Candidate, address: SocketAddr, tcp: bool) -> bool {
+    (candidate.transport == sdp::Transport::Tcp) == tcp
+        && candidate.port == address.port()
+        && matches!(candidate.address, Address::Ip(ip) if ip == address.ip())
 }
 
 /// A candidate that nobody told us of: it was seen (RFC 8445, section 7.3.1.3).
-fn peer_reflexive(address: SocketAddr) -> sdp::Candidate {
+fn peer_reflexive(address: SocketAddr, tcp: bool) -> sdp::Candidate {
     sdp::Candidate {
         foundation: "prflx".to_owned(),
         component: 1,
-        transport: sdp::Transport::Udp,
+        transport: if tcp { sdp::Transport::Tcp } else { sdp::Transport::Udp },
         priority: (110 << 24) | (65_535 << 8) | 255,
         address: Address::Ip(address.ip()),
         port: address.port(),

@@ -8,6 +8,7 @@
 
 use super::frames::CHANNELS;
 use rivero_engine::MediaTime;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -160,8 +161,8 @@ impl Peers {
         for _ in 0..CHANNELS.len() {
             let number = CHANNELS.start() + (self.opened % CHANNELS.len()) as u16;
             self.opened += 1;
-            if !self.numbers.contains_key(&number) {
-                self.numbers.insert(number, peer);
+            if let Entry::Vacant(free) = self.numbers.entry(number) {
+                free.insert(peer);
                 self.channels.insert(peer, Channel { lease: Lease::new(now), number });
                 self.due = Some(now);
                 return;
