@@ -5,10 +5,12 @@
 //!
 //! [`worker`] drives one share of the graph on one thread; [`net`] is its sockets and the map from addresses to sessions;
 //! [`webrtc`] is `WebRtcEndpoint`; [`sdp`] is text and what follows from it; [`srtp`] and [`rtcp`] are what we send ourselves.
+//! [`testing`] runs a worker on simulated time over simulated networks.
 
 pub mod net;
 pub mod rtcp;
 pub mod sdp;
 pub mod srtp;
+pub mod testing;
 pub mod webrtc;
 pub mod worker;

@@ -85,13 +85,23 @@ impl LocalNet {
     ///
     /// Errors: no port of the range is free.
     pub fn new(clock: Arc<dyn Clock>, settings: NetSettings, certificate: Arc<Certificate>) -> io::Result<Rc<Self>> {
-        let shared = Rc::new(UdpPort::bind(settings.ports, random_u16())?);
-        Ok(Rc::new(LocalNet {
+        let shared = UdpPort::bind(settings.ports, random_u16())?;
+        Ok(Self::with_port(shared, clock, settings, certificate))
+    }
+
+    /// On a shared port that is open already.
+    pub(crate) fn with_port(
+        shared: UdpPort,
+        clock: Arc<dyn Clock>,
+        settings: NetSettings,
+        certificate: Arc<Certificate>,
+    ) -> Rc<Self> {
+        Rc::new(LocalNet {
             clock,
             certificate,
             crypto: WorkerCrypto::new(),
             settings,
-            shared,
+            shared: Rc::new(shared),
             tcp: WorkerTcp::default(),
             demux: RefCell::default(),
             outgoing: RefCell::default(),
@@ -102,14 +112,19 @@ impl LocalNet {
             scratch: Scratch::default(),
             shard: RefCell::new(Weak::new()),
             strangers: Cell::new(0),
-        }))
+        })
     }
 
     /// Starts the tasks that receive and that retry; call once, on the worker's runtime.
     pub(crate) fn start(self: &Rc<Self>, shard: &Rc<RefCell<Shard>>) {
-        *self.shard.borrow_mut() = Rc::downgrade(shard);
+        self.attach(shard);
         self.receive_on(self.shared.clone());
         tokio::task::spawn_local(retry(self.clone()));
+    }
+
+    /// Says to whom datagrams are handed.
+    pub(crate) fn attach(&self, shard: &Rc<RefCell<Shard>>) {
+        *self.shard.borrow_mut() = Rc::downgrade(shard);
     }
 
     /// The port that all answering sessions of this worker share.
@@ -182,7 +197,8 @@ impl LocalNet {
     }
 
     /// Takes in what has arrived, up to a bound. True when there is more.
-    fn receive_turn(&self, port: &Rc<UdpPort>) -> bool {
+    /// Hands in what has arrived at a port, batch by batch, and sends what comes of it.
+    pub(crate) fn receive_turn(&self, port: &Rc<UdpPort>) -> bool {
         let Some(shard) = self.shard.borrow().upgrade() else { return false };
         let mut shard = shard.borrow_mut();
         let before = shard.next_deadline();

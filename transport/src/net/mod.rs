@@ -8,6 +8,7 @@ mod path;
 mod port;
 mod send;
 pub mod tcp;
+mod wire;
 
 pub use demux::Demux;
 pub use interfaces::local_addresses;
@@ -15,6 +16,7 @@ pub use local::{Datagram, LocalNet, NetSettings, OwnPort};
 pub use path::{Path, Relay};
 pub use port::UdpPort;
 pub use send::{SendBuffer, Way};
+pub use wire::{OnWire, Wire};
 
 pub use demux::Route;
 pub(crate) use demux::is_stun;

@@ -1,5 +1,6 @@
-//! One UDP port, on IPv4 and IPv6 where the machine has both.
+//! One UDP port, on IPv4 and IPv6 where the machine has both; or, in tests, one without sockets.
 
+use super::wire::Wire;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSliceMut};
@@ -23,11 +24,25 @@ struct Half {
 
 pub struct UdpPort {
     number: u16,
-    v4: Option<Half>,
-    v6: Option<Half>,
+    below: Below,
+}
+
+/// What a port stands on.
+enum Below {
+    Sockets {
+        v4: Option<Half>,
+        v6: Option<Half>,
+    },
+    /// Datagrams that a test carries by hand.
+    Wire(Wire),
 }
 
 impl UdpPort {
+    /// A port without sockets: what it sends is left on the wire, and what a test puts there arrives.
+    pub fn on_wire(number: u16, wire: Wire) -> Self {
+        UdpPort { number, below: Below::Wire(wire) }
+    }
+
     /// Binds a port of the range. `start` decides where the search begins, so that neighbours do not collide.
     ///
     /// Errors: that of the last attempt, when no port of the range is free for IPv4 or IPv6.
@@ -52,7 +67,7 @@ impl UdpPort {
             (Err(v4), Err(_)) => Err(v4),
             // One family may be missing on this machine; a port that is taken on one of them is not ours.
             (Err(why), Ok(_)) | (Ok(_), Err(why)) if why.kind() == io::ErrorKind::AddrInUse => Err(why),
-            (v4, v6) => Ok(UdpPort { number, v4: v4.ok(), v6: v6.ok() }),
+            (v4, v6) => Ok(UdpPort { number, below: Below::Sockets { v4: v4.ok(), v6: v6.ok() } }),
         }
     }
 
@@ -62,22 +77,27 @@ impl UdpPort {
 
     /// Whether addresses of this family can be reached from here.
     pub fn serves(&self, ip: IpAddr) -> bool {
-        self.half(ip).is_some()
+        matches!(self.below, Below::Wire(_)) || self.half(ip).is_some()
     }
 
     fn half(&self, ip: IpAddr) -> Option<&Half> {
-        if ip.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
+        match &self.below {
+            Below::Sockets { v4, .. } if ip.is_ipv4() => v4.as_ref(),
+            Below::Sockets { v6, .. } => v6.as_ref(),
+            Below::Wire(_) => None,
+        }
     }
 
-    /// Waits until something can be received on either family.
+    /// Waits until something can be received on either family; for ever on a wire, whose test knows when something arrives.
     pub async fn readable(&self) {
+        let Below::Sockets { v4, v6 } = &self.below else { return std::future::pending().await };
         let half = async |half: &Option<Half>| match half {
             Some(half) => drop(half.io.readable().await),
             None => std::future::pending().await,
         };
         tokio::select! {
-            () = half(&self.v4) => {}
-            () = half(&self.v6) => {}
+            () = half(v4) => {}
+            () = half(v6) => {}
         }
     }
 
@@ -96,8 +116,12 @@ impl UdpPort {
     /// Hands over one batch of each family: source, destination, bytes. Returns how many datagrams there were; zero means
     /// that there is nothing left.
     pub fn receive(&self, room: &mut ReceiveRoom, mut each: impl FnMut(SocketAddr, SocketAddr, &[u8])) -> usize {
-        let halves = [&self.v4, &self.v6];
-        halves.into_iter().flatten().map(|half| half.receive(self.number, room, &mut each)).sum()
+        match &self.below {
+            Below::Sockets { v4, v6 } => {
+                [v4, v6].into_iter().flatten().map(|half| half.receive(self.number, room, &mut each)).sum()
+            }
+            Below::Wire(wire) => wire.receive(BATCH_SIZE, each),
+        }
     }
 
     /// Sends one datagram from the local address `from`, or a burst of datagrams of `segment` bytes each.
@@ -105,6 +129,11 @@ impl UdpPort {
     /// Errors: `WouldBlock` when the kernel's buffer is full; anything else means that these bytes are lost, unless they are
     /// a burst and the path takes none.
     pub fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+        if let Below::Wire(wire) = &self.below {
+            let from = SocketAddr::new(from, self.number);
+            bytes.chunks(segment.unwrap_or(bytes.len()).max(1)).for_each(|one| wire.leave(from, to, one));
+            return Ok(());
+        }
         let half = self.half(to.ip()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         let segment_size = segment.filter(|segment| *segment < bytes.len());
         let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size, src_ip: Some(from) };

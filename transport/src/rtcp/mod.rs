@@ -10,7 +10,9 @@ mod ntp;
 mod write;
 
 pub use ntp::NtpTime;
-pub use write::{write_bye, write_cname, write_pli, write_receiver_report, write_remb, write_sender_report};
+pub use write::{
+    write_bye, write_cname, write_nack, write_pli, write_receiver_report, write_remb, write_sender_report,
+};
 
 use std::marker::PhantomData;
 use std::time::Duration;

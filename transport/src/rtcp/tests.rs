@@ -40,6 +40,16 @@ fn nack_names_a_number_and_those_after_it_by_bits() {
 }
 
 #[test]
+fn a_nack_reads_as_it_was_written() {
+    let lost = [65_530u16, 65_531, 65_535, 0, 10, 11, 300];
+    let mut bytes = Vec::new();
+    write_nack(&mut bytes, 1, 2, &lost);
+    assert_eq!(bytes.len(), 12 + 3 * 4, "as many as possible in a word");
+    let Rtcp::Nack { sender: 1, media: 2, lost: read } = only(&bytes) else { panic!("a NACK") };
+    assert_eq!(read.collect::<Vec<_>>(), lost);
+}
+
+#[test]
 fn fir_names_streams_and_commands() {
     let bytes = [
         0x84, 206, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0, //

@@ -4,8 +4,8 @@
 //! peer agreed to reduced sizes (RFC 3550 §6.1, RFC 5506).
 
 use super::{
-    APPLICATION, BYE, PAYLOAD_FEEDBACK, PLI, RECEIVER_REPORT, REMB, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION,
-    SenderInfo,
+    APPLICATION, BYE, NACK, PAYLOAD_FEEDBACK, PLI, RECEIVER_REPORT, REMB, ReportBlock, SENDER_REPORT,
+    SOURCE_DESCRIPTION, SenderInfo, TRANSPORT_FEEDBACK,
 };
 
 /// What fits into the five bits of a count.
@@ -50,6 +50,22 @@ pub fn write_cname(out: &mut Vec<u8>, ssrc: u32, cname: &str) {
 pub fn write_bye(out: &mut Vec<u8>, ssrcs: &[u32]) {
     let ssrcs = &ssrcs[..ssrcs.len().min(MAX_COUNT)];
     write_packet(out, BYE, ssrcs.len() as u8, |out| ssrcs.iter().for_each(|ssrc| put(out, *ssrc)));
+}
+
+/// Asks for packets of `media` again (RFC 4585 §6.2.1); `lost` in the order in which they were numbered.
+pub fn write_nack(out: &mut Vec<u8>, sender: u32, media: u32, lost: &[u16]) {
+    write_packet(out, TRANSPORT_FEEDBACK, NACK, |out| {
+        put(out, sender);
+        put(out, media);
+        let mut rest = lost;
+        while let Some((&first, after)) = rest.split_first() {
+            let bit = |number: u16| number.wrapping_sub(first).wrapping_sub(1);
+            let count = after.iter().take_while(|number| bit(**number) < 16).count();
+            let bits = after[..count].iter().fold(0u32, |bits, number| bits | 1 << bit(*number));
+            put(out, u32::from(first) << 16 | bits);
+            rest = &after[count..];
+        }
+    });
 }
 
 /// Asks for a key frame of `media` (RFC 4585 §6.3.1).

@@ -106,6 +106,33 @@ impl Cipher {
         }
     }
 
+    /// Authenticates an RTP packet whose header has `header_len` bytes, and leaves its plain payload in `room`. `None` when it
+    /// is forged or cut; what `room` holds then means nothing.
+    pub fn open_rtp(&self, packet: &[u8], header_len: usize, roc: u32, room: &mut Vec<u8>) -> Option<()> {
+        let header = packet.get(..header_len).filter(|header| header.len() >= 12)?;
+        let sequence = u16::from_be_bytes([header[2], header[3]]);
+        let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        let index = u64::from(roc) << 16 | u64::from(sequence);
+        room.clear();
+        match self {
+            Cipher::Cm { key, auth, salt } => {
+                let (signed, tag) = packet.split_at(packet.len().checked_sub(CM_TAG_LEN)?);
+                let text = signed.get(header_len..)?;
+                let expected = sign(auth, &[signed, &roc.to_be_bytes()]);
+                verify_slices_are_equal(&expected.as_ref()[..CM_TAG_LEN], tag).ok()?;
+                room.extend_from_slice(text);
+                run_counter_mode(key, salt, ssrc, index, room);
+            }
+            Cipher::Gcm { key, salt } => {
+                let rest = &packet[header_len..];
+                let (text, tag) = rest.split_at(rest.len().checked_sub(GCM_TAG_LEN)?);
+                room.extend_from_slice(text);
+                key.open_in_place_separate_tag(gcm_nonce(salt, ssrc, index), Aad::from(header), tag, room).ok()?;
+            }
+        }
+        Some(())
+    }
+
     /// Sender's SSRC and index of a protected compound packet, both unauthenticated. `None` when it is too short.
     pub fn read_rtcp_index(&self, packet: &[u8]) -> Option<(u32, u32)> {
         let (tag_len, word_end) = match self {

@@ -10,7 +10,7 @@ mod keys;
 mod open;
 mod seal;
 
-pub use open::Opener;
+pub use open::{Opener, RtpOpener};
 pub use seal::Sealer;
 
 /// The protection profiles that we negotiate (RFC 5764 §4.1.2, RFC 7714 §14.2).

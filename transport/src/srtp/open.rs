@@ -48,6 +48,29 @@ impl Opener {
     }
 }
 
+/// Opens the peer's RTP, for whoever knows which packets have not come yet: it keeps no window of its own.
+pub struct RtpOpener {
+    rtp: Cipher,
+}
+
+impl RtpOpener {
+    /// As [`Opener::new`].
+    ///
+    /// # Errors
+    /// When the length of the keying material is not that of the profile.
+    pub fn new(profile: Profile, keying_material: &[u8], we_are_client: bool) -> Result<Self, SrtpError> {
+        let master = Master::cut(profile, keying_material, !we_are_client)?;
+        Ok(RtpOpener { rtp: Cipher::new(profile, &master, Purpose::Rtp) })
+    }
+
+    /// The plain payload with its padding, which stands in `room`. `header_len` counts contributing sources and extensions,
+    /// `roc` is the rollover count of the sequence number. `None` when `packet` is forged or cut.
+    pub fn open<'a>(&self, packet: &[u8], header_len: usize, roc: u32, room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        self.rtp.open_rtp(packet, header_len, roc, room)?;
+        Some(room)
+    }
+}
+
 /// The newest index of a sender, and which of the 64 up to it were seen: the lowest bit is the newest.
 struct Window {
     newest: u32,
@@ -98,6 +121,29 @@ mod tests {
 
     fn opener(profile: Profile) -> Opener {
         Opener::new(profile, &material(profile), true).unwrap()
+    }
+
+    #[test]
+    fn rtp_opens_as_it_was_sealed_and_nothing_else_does() {
+        for profile in PROFILES {
+            let mut packet = [&[0x80, 96, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9][..], &[0, 0, 0, 3], b"payload"].concat();
+            let plain = packet.clone();
+            // The peer is the server of the handshake.
+            let mut sealer = super::super::Sealer::new(profile, &material(profile), false).unwrap();
+            sealer.seal_rtp(&mut packet, 0, 16, 5);
+            let opener = RtpOpener::new(profile, &material(profile), true).unwrap();
+            let mut room = Vec::new();
+            assert_eq!(opener.open(&packet, 16, 5, &mut room), Some(&plain[16..]), "{profile:?}");
+            assert_eq!(opener.open(&packet, 16, 4, &mut room), None, "the rollover count counts");
+            for length in 0..packet.len() {
+                assert_eq!(opener.open(&packet[..length], 16, 5, &mut room), None, "cut at {length}");
+            }
+            for at in 0..packet.len() {
+                packet[at] ^= 1;
+                assert_eq!(opener.open(&packet, 16, 5, &mut room), None, "changed at {at}");
+                packet[at] ^= 1;
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! ask for. [`WebRtcSession`] is the node on a media worker; it owns one `Rtc` of str0m for each transport (one with BUNDLE,
 //! otherwise one for each m-line). All of str0m stays behind this folder: it changes its interface at nearly every minor version.
 //!
-//! Reception, ICE and DTLS are str0m's; the sending half is ours (`session::outgoing`), keyed by the handshake that
+//! Reception, ICE and DTLS are str0m's, but for asking again for what was lost (`session::repair`); the sending half is ours (`session::outgoing`), keyed by the handshake that
 //! [`WorkerCrypto`] watches. One packet for a hundred viewers is shared by all of them; each has its own numbers for it, and
 //! seals it straight into the worker's send buffer, so that what arrived together leaves in one system call a viewer. NACK is
 //! answered from the same shared packets, byte for byte; sender reports go out once a second while something is sent.
@@ -23,6 +23,7 @@ mod crypto;
 mod endpoint;
 mod event;
 mod keyframe;
+mod missing;
 mod plan;
 mod rewrite;
 mod session;

@@ -88,24 +88,32 @@ pub struct PaddingGaps {
     before: u64,
     /// Left out lately, in order.
     recent: std::collections::VecDeque<u64>,
+    /// The greatest number that was closed up.
+    newest: u64,
 }
 
 impl PaddingGaps {
-    /// Notes a packet that is left out.
-    pub fn leave_out(&mut self, sequence: u64) {
+    /// Notes a packet that is left out. False when it comes too late for that: packets behind it have their numbers already, to
+    /// which it counted, and must never share them. Then it is forwarded, empty.
+    pub fn leave_out(&mut self, sequence: u64) -> bool {
+        if sequence < self.newest {
+            return false;
+        }
         let at = self.recent.partition_point(|other| *other < sequence);
         if self.recent.get(at) == Some(&sequence) {
-            return;
+            return true;
         }
         self.recent.insert(at, sequence);
         if self.recent.len() > PADDING_MEMORY {
             self.recent.pop_front();
             self.before += 1;
         }
+        true
     }
 
     /// The number of a packet as if those before it had never been left out.
-    pub fn close_up(&self, sequence: u64) -> u64 {
+    pub fn close_up(&mut self, sequence: u64) -> u64 {
+        self.newest = self.newest.max(sequence);
         let recent = self.recent.partition_point(|other| *other < sequence) as u64;
         sequence.saturating_sub(self.before + recent)
     }
@@ -152,8 +160,16 @@ mod tests {
         gaps.leave_out(13);
         gaps.leave_out(13);
         assert_eq!([11, 14, 15].map(|n| gaps.close_up(n)), [11, 12, 13], "a late one keeps its place");
-        (100..2000).for_each(|n| gaps.leave_out(n));
+        assert!((100..2000).all(|n| gaps.leave_out(n)));
         assert_eq!(gaps.close_up(2000), 98, "however many");
+    }
+
+    #[test]
+    fn padding_that_comes_late_keeps_its_number() {
+        let mut gaps = PaddingGaps::default();
+        assert_eq!([10, 12].map(|n| gaps.close_up(n)), [10, 12]);
+        assert!(!gaps.leave_out(11), "12 is on its way as 12");
+        assert_eq!([13, 11].map(|n| gaps.close_up(n)), [13, 11]);
     }
 
     proptest! {

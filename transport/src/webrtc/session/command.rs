@@ -7,6 +7,7 @@ use super::{Gathered, KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
 use crate::net::tcp::{Connections, TcpPort};
 use crate::sdp::{self, Address, CandidateType, TcpType};
 use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
+use crate::webrtc::missing::Missing;
 use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
 use rivero_engine::{Codec, MediaKind, Outbox};
 use std::net::{IpAddr, SocketAddr};
@@ -123,6 +124,8 @@ impl WebRtcSession {
             tcp: Connections::default(),
             due: out.now(),
             way: None,
+            round_trip: None,
+            late: None,
             checking: false,
             ice_ready: false,
             alive: true,
@@ -231,7 +234,7 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
         api.declare_media(mid, if plan.kind == MediaKind::Audio { RtcKind::Audio } else { RtcKind::Video });
         if plan.receives {
             for ssrc in &plan.remote_ssrcs {
-                api.expect_stream_rx((*ssrc).into(), None, mid, None).suppress_nack(!nack(&plan));
+                api.expect_stream_rx((*ssrc).into(), None, mid, None).suppress_nack(true);
             }
         }
     }
@@ -240,6 +243,7 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
         admitted: 0,
         receiving: None,
         padding: PaddingGaps::default(),
+        missing: Missing::default(),
         key_frame: KeyFrameRequests::default(),
         inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
         outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },

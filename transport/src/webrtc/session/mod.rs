@@ -7,6 +7,7 @@ mod command;
 mod history;
 mod outgoing;
 mod receive;
+mod repair;
 mod report;
 mod rtcp;
 mod send;
@@ -14,11 +15,13 @@ mod state;
 
 use super::Watch;
 use super::event::{IceStatus, StreamReport, TransportStatus};
+use super::missing::Missing;
 use super::plan::{LinePlan, SessionCommand};
 use super::rewrite::PaddingGaps;
 use crate::net::tcp::Connections;
 use crate::net::{LocalNet, OwnPort, UdpPort, Way};
 use crate::sdp;
+use crate::srtp::RtpOpener;
 use history::{History, Record};
 use outgoing::{Outgoing, SendLine};
 use rivero_engine::shard::BuildContext;
@@ -84,6 +87,10 @@ struct Transport {
     tcp: Connections,
     /// The one that media takes.
     way: Option<Way>,
+    /// To the peer and back, as ICE measures it.
+    round_trip: Option<std::time::Duration>,
+    /// Opens what comes too late for str0m; made for the first such packet.
+    late: Option<RtpOpener>,
     /// ICE has begun its checks.
     checking: bool,
     /// ICE has finished its checks.
@@ -99,6 +106,8 @@ struct Line {
     admitted: usize,
     receiving: Option<u32>,
     padding: PaddingGaps,
+    /// Where lost packets may be asked for.
+    missing: Missing,
     key_frame: KeyFrameRequests,
     inbound: StreamReport,
     outbound: StreamReport,
@@ -139,7 +148,8 @@ impl WebRtcSession {
         let alive = self.transports.iter().filter(|transport| transport.alive);
         let due = alive.flat_map(|transport| {
             let report = transport.outgoing.as_ref().and_then(|outgoing| outgoing.report_due);
-            std::iter::once(transport.due).chain(report)
+            let missing = transport.lines.iter().filter_map(|line| line.missing.due());
+            std::iter::once(transport.due).chain(report).chain(missing)
         });
         out.wake_at(due.chain(delayed.map(|last| last + KEY_FRAME_INTERVAL)).min());
     }
@@ -147,7 +157,8 @@ impl WebRtcSession {
     fn on_deadline(&mut self, out: &mut Outbox) {
         let now = out.now();
         for index in 0..self.transports.len() {
-            self.request_key_frames(index, now);
+            self.ask_again(index, now);
+            self.heal(index, now);
             self.report_sent(index, now);
             if self.transports[index].due <= now {
                 self.turn(index, out);

@@ -1,6 +1,7 @@
 //! From the network: datagrams go into str0m, packets and events come out.
 
 use super::super::keyframe::starts_key_frame;
+use super::super::missing::Missing;
 use super::super::rewrite::PaddingGaps;
 use super::{PORTS, WebRtcSession};
 use crate::net::tcp::TcpLink;
@@ -16,6 +17,18 @@ use str0m::{Event, IceConnectionState, Input, Output};
 
 /// How many sources that were not announced a line accepts: whoever sends them has passed ICE and DTLS, but no more.
 const ADMITTED: usize = 8;
+
+/// An RTP packet, opened.
+pub(super) struct Arrived {
+    pub ssrc: u32,
+    pub payload_type: u8,
+    /// Extended by the count of rollovers.
+    pub sequence: u64,
+    pub timestamp: u32,
+    pub marker: bool,
+    /// Without padding.
+    pub payload: Bytes,
+}
 
 impl WebRtcSession {
     /// A datagram that the demultiplexer found to be ours.
@@ -58,6 +71,9 @@ impl WebRtcSession {
             }
         } else if rtcp {
             self.receive_rtcp(transport, bytes, out);
+        } else if let Some(late) = this.open_late(bytes) {
+            self.on_rtp(transport, late, out);
+            return self.rearm(out);
         } else {
             this.admit(bytes);
         }
@@ -67,6 +83,9 @@ impl WebRtcSession {
         }
         // str0m holds one received packet: fetch it before the next one comes.
         self.drain(transport, out);
+        if self.heal(transport, out.now()) {
+            self.turn(transport, out);
+        }
         self.rearm(out);
     }
 
@@ -150,7 +169,7 @@ impl WebRtcSession {
 
     fn on_event(&mut self, transport: usize, event: Event, out: &mut Outbox) {
         match event {
-            Event::RtpPacket(packet) => self.on_rtp(transport, packet, out),
+            Event::RtpPacket(packet) => self.on_rtp(transport, packet.into(), out),
             Event::SenderFeedback(_) => self.note_media(out),
             Event::IceConnectionStateChange(state) => self.on_ice(transport, state, out),
             Event::Connected => self.on_connected(transport, out),
@@ -180,11 +199,9 @@ impl WebRtcSession {
         }
     }
 
-    fn on_rtp(&mut self, transport: usize, packet: RtpPacket, out: &mut Outbox) {
-        let header = &packet.header;
-        let number = *header.payload_type;
+    fn on_rtp(&mut self, transport: usize, arrived: Arrived, out: &mut Outbox) {
         let this = &mut self.transports[transport];
-        let ssrc = *header.ssrc;
+        let (ssrc, number) = (arrived.ssrc, arrived.payload_type);
         let found = this.lines.iter_mut().find_map(|line| {
             let caps = line.plan.payload_types.iter().find(|pt| pt.number == number).map(|pt| pt.caps.clone())?;
             Some((line, caps))
@@ -195,25 +212,28 @@ impl WebRtcSession {
         }
         if line.receiving.replace(ssrc) != Some(ssrc) {
             line.padding = PaddingGaps::default();
+            line.missing = Missing::default();
         }
-        if packet.payload.is_empty() {
-            line.padding.leave_out(*packet.seq_no);
+        let kind = line.plan.kind;
+        let key = kind != MediaKind::Video || starts_key_frame(caps.codec(), &arrived.payload);
+        if super::command::nack(&line.plan) {
+            line.missing.note(arrived.sequence, key, out.now());
+        }
+        if arrived.payload.is_empty() && line.padding.leave_out(arrived.sequence) {
             return;
         }
         line.inbound.ssrc = ssrc;
         line.inbound.packets += 1;
-        line.inbound.bytes += packet.payload.len() as u64;
-        let kind = line.plan.kind;
-        let key = kind != MediaKind::Video || starts_key_frame(caps.codec(), &packet.payload);
+        line.inbound.bytes += arrived.payload.len() as u64;
         if key && kind == MediaKind::Video {
             line.key_frame.wanted = false;
         }
         let rtp = Rtp {
             ssrc,
-            sequence: line.padding.close_up(*packet.seq_no),
-            timestamp: header.timestamp,
-            marker: header.marker,
-            payload: Bytes::from_owner(packet.payload),
+            sequence: line.padding.close_up(arrived.sequence),
+            timestamp: arrived.timestamp,
+            marker: arrived.marker,
+            payload: arrived.payload,
         };
         let marker = rtp.marker;
         let packet = Packet::new(caps, Body::Rtp(Arc::new(rtp)), out.now()).key(key).frame_end(marker);
@@ -284,7 +304,21 @@ impl super::Transport {
         let Some(line) = self.lines.iter_mut().find(takes) else { return };
         if line.admitted < ADMITTED {
             line.admitted += 1;
-            api.expect_stream_rx(ssrc.into(), None, line.mid, None).suppress_nack(!super::command::nack(&line.plan));
+            api.expect_stream_rx(ssrc.into(), None, line.mid, None).suppress_nack(true);
+        }
+    }
+}
+
+impl From<RtpPacket> for Arrived {
+    fn from(packet: RtpPacket) -> Self {
+        let header = &packet.header;
+        Arrived {
+            ssrc: *header.ssrc,
+            payload_type: *header.payload_type,
+            sequence: *packet.seq_no,
+            timestamp: header.timestamp,
+            marker: header.marker,
+            payload: Bytes::from_owner(packet.payload),
         }
     }
 }

@@ -29,7 +29,6 @@ impl Transport {
         let inbound = &mut line.inbound;
         inbound.fir = stats.firs;
         inbound.pli = stats.plis;
-        inbound.nack = stats.nacks;
         inbound.jitter = f64::from(stats.jitter) / clock_rate;
         inbound.fraction_lost = stats.loss.map_or(inbound.fraction_lost, f64::from);
     }

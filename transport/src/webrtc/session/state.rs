@@ -65,6 +65,7 @@ impl WebRtcSession {
     /// Once a second str0m tells the selected pair, which may have changed without a datagram of its own.
     pub(super) fn note_peer(&mut self, transport: usize, stats: &PeerStats, out: &mut Outbox) {
         if let Some(pair) = &stats.selected_candidate_pair {
+            self.transports[transport].round_trip = pair.current_round_trip_time;
             let (from, to) = (pair.local.addr, pair.remote.addr);
             if let Some(path) = self.path(transport, pair.protocol, from, to) {
                 self.note_pair(transport, path, from, to, out);
@@ -131,12 +132,7 @@ impl Transport {
     fn outgoing(&self) -> Result<(Outgoing, Profile), String> {
         let handshake = self.dtls.look();
         let (keys, profile) = handshake.keys.as_ref().ok_or("the handshake gave no keys")?;
-        let profile = match profile {
-            SrtpProfile::AES128_CM_SHA1_80 => Profile::Aes128CmSha1_80,
-            SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
-            SrtpProfile::AEAD_AES_256_GCM => Profile::AeadAes256Gcm,
-            other => return Err(format!("the SRTP profile {other:?} is not known here")),
-        };
+        let profile = profile_of(*profile).ok_or_else(|| format!("the SRTP profile {profile:?} is not known here"))?;
         let sealer = Sealer::new(profile, keys, self.client).map_err(|why| why.to_string())?;
         let opener = Opener::new(profile, keys, self.client).map_err(|why| why.to_string())?;
         Ok((Outgoing::new(sealer, opener), profile))
@@ -148,6 +144,16 @@ fn tcp_role(path: &Path) -> Option<TcpType> {
     match path {
         Path::Tcp(link) => Some(if link.is_active() { TcpType::Active } else { TcpType::Passive }),
         Path::Udp(_) | Path::Relay(_) => None,
+    }
+}
+
+/// Ours of the handshake's.
+pub(super) fn profile_of(profile: SrtpProfile) -> Option<Profile> {
+    match profile {
+        SrtpProfile::AES128_CM_SHA1_80 => Some(Profile::Aes128CmSha1_80),
+        SrtpProfile::AEAD_AES_128_GCM => Some(Profile::AeadAes128Gcm),
+        SrtpProfile::AEAD_AES_256_GCM => Some(Profile::AeadAes256Gcm),
+        _ => None,
     }
 }
 
