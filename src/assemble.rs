@@ -52,6 +52,7 @@ impl Assembly {
         let worker_settings = WorkerSettings {
             workers: settings.media_workers,
             placement: if settings.media_spread { Placement::Spread } else { Placement::Pipeline },
+            bitrate_policy: settings.bitrate_policy,
             net: NetSettings { ports: (elements.base_rtp.min_port, elements.base_rtp.max_port) },
         };
         let workers = Workers::start(&worker_settings, clock.clone(), notices.sink(), webrtc.certificate.clone())

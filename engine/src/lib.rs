@@ -29,5 +29,5 @@ pub use error::EngineError;
 pub use graph::{Element, Engine, Pipeline};
 pub use node::{Feedback, Input, Node, NodeId, Outbox, Port, PortSpec};
 pub use notice::{Notice, What};
-pub use packet::{Body, Packet, Rtp};
+pub use packet::{Body, Message, Packet, Rtp};
 pub use time::{Clock, MediaTime};

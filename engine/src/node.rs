@@ -50,7 +50,8 @@ pub enum Feedback {
     /// A consumer is ready now and has seen nothing so far: begin again, at a key frame. Answered by the feeding output
     /// from its group of pictures where it has one; else it becomes [`Feedback::KeyFrame`].
     Start,
-    /// A consumer's path carries this much, in bps.
+    /// A consumer's path carries this much, in bps; [`NO_LIMIT`](crate::bitrate::NO_LIMIT) takes the last word back. What all
+    /// consumers of an output say is merged there ([`bitrate`](crate::bitrate)): its producer hears the value that governs.
     Bitrate(u64),
 }
 

@@ -25,6 +25,8 @@ pub struct Rtp {
 /// A message of a data channel (RFC 8831).
 #[derive(Debug)]
 pub struct Message {
+    /// The label of the channel on which it came; empty for what came from none.
+    pub channel: Arc<str>,
     pub binary: bool,
     pub bytes: Bytes,
 }

@@ -225,6 +225,6 @@ pub fn audio(ms: u64) -> Packet {
 }
 
 pub fn message(bytes: &'static [u8]) -> Packet {
-    let message = Message { binary: true, bytes: Bytes::from_static(bytes) };
+    let message = Message { channel: "".into(), binary: true, bytes: Bytes::from_static(bytes) };
     Packet::new(Caps::message(), Body::Data(Arc::new(message)), MediaTime::ZERO)
 }

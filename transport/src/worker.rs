@@ -3,6 +3,7 @@
 
 use crate::net::{LocalNet, NetSettings};
 use crate::webrtc::Certificate;
+use rivero_engine::bitrate::BitratePolicy;
 use rivero_engine::graph::{Placement, WorkerHandle};
 use rivero_engine::notice::NoticeSink;
 use rivero_engine::shard::{Batch, Command, Shard};
@@ -26,6 +27,8 @@ const MEASURE: Duration = Duration::from_secs(1);
 pub struct WorkerSettings {
     pub workers: usize,
     pub placement: Placement,
+    /// Whose REMB governs a publisher with many viewers.
+    pub bitrate_policy: BitratePolicy,
     pub net: NetSettings,
 }
 
@@ -65,6 +68,7 @@ impl Workers {
                 clock: clock.clone(),
                 notices: notices.clone(),
                 roads: roads.clone(),
+                bitrate_policy: settings.bitrate_policy,
                 net: settings.net.clone(),
                 certificate: certificate.clone(),
                 commands: receiver,
@@ -101,6 +105,7 @@ struct Worker {
     clock: Arc<dyn Clock>,
     notices: NoticeSink,
     roads: Vec<mpsc::Sender<Batch>>,
+    bitrate_policy: BitratePolicy,
     net: NetSettings,
     certificate: Arc<Certificate>,
     commands: mpsc::Receiver<Command>,
@@ -132,7 +137,8 @@ impl Worker {
         let port = net.shared_port().number();
         let roads = std::mem::take(&mut self.roads);
         let offered = Rc::new(net.clone());
-        let shard = Shard::new(self.number, self.clock.clone(), self.notices.clone(), roads, offered);
+        let mut shard = Shard::new(self.number, self.clock.clone(), self.notices.clone(), roads, offered);
+        shard.set_bitrate_policy(self.bitrate_policy);
         let shard = Rc::new(RefCell::new(shard));
         net.start(&shard);
         tracing::info!(worker = self.number, port, "media worker listens on a UDP port");

@@ -2,6 +2,7 @@
 //! the one comes out of the other. Nothing here waits for a time: every step waits for the notice that it depends on.
 
 use bytes::Bytes;
+use rivero_engine::bitrate::BitratePolicy;
 use rivero_engine::graph::{Placement, Selection};
 use rivero_engine::notice::{ElementId, NoticeSink};
 use rivero_engine::testing::{Seen, Tell, probe};
@@ -10,8 +11,9 @@ use rivero_engine::{
     Body, Caps, Clock, Codec, Element, Feedback, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What,
 };
 use rivero_transport::net::NetSettings;
+use rivero_transport::webrtc::bitrate::{BandwidthLimits, RembParams};
 use rivero_transport::webrtc::{
-    Certificate, EndpointOptions, IceState, NegotiationError, WebRtcConfig, WebRtcEndpoint, WebRtcEvent,
+    Certificate, EndpointOptions, IceState, NegotiationError, StreamReport, WebRtcConfig, WebRtcEndpoint, WebRtcEvent,
 };
 use rivero_transport::worker::{WorkerSettings, Workers};
 use std::collections::VecDeque;
@@ -35,7 +37,12 @@ impl House {
         let (sender, notices) = mpsc::channel(1024);
         let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
         let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-        let settings = WorkerSettings { workers: 2, placement: Placement::Spread, net: NetSettings::default() };
+        let settings = WorkerSettings {
+            workers: 2,
+            placement: Placement::Spread,
+            bitrate_policy: BitratePolicy::default(),
+            net: NetSettings::default(),
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
         let config = WebRtcConfig {
@@ -254,6 +261,77 @@ async fn a_hundred_viewers_that_ask_at_once_cost_the_publisher_one_request() {
     let seen = publisher.report().await.expect("alive");
     let video = seen.outbound.iter().find(|stream| stream.kind == Some(MediaKind::Video)).expect("it sends video");
     assert_eq!((video.pli, video.fir), (1, 0), "what the publisher heard");
+    pipeline.release().await;
+    house.workers.stop();
+}
+
+/// Plays key frames of a kilobyte from `source`, a hundred a second, while each of `viewers` says again and again what its path
+/// carries, as browsers do.
+async fn play(source: Element, viewers: Vec<(Element, u64)>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    for sequence in 1.. {
+        ticks.tick().await;
+        let payload = Bytes::from([&[0x10, 0][..], &[0; 1000]].concat());
+        let rtp = Rtp { ssrc: 7, sequence, timestamp: sequence as u32 * 900, marker: true, payload };
+        let packet = Packet::new(Caps::video(Codec::Vp8, None), Body::Rtp(Arc::new(rtp)), MediaTime::ZERO).key(true);
+        source.tell(Tell::Emit(packet)).await.expect("the worker lives");
+        if sequence % 50 == 1 {
+            for (viewer, bps) in &viewers {
+                viewer.tell(Tell::Say(Feedback::Bitrate(*bps))).await.expect("the worker lives");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slowest_viewer_governs_the_publisher_by_remb() {
+    let mut house = House::open().await;
+    let pipeline = house.workers.engine.pipeline("bitrate");
+    // The publisher's leg, and the leg of a viewer; each from end to end.
+    let (publisher, server) = house.call(&pipeline).await;
+    let (leg, viewer) = house.call(&pipeline).await;
+    let (source, _) = house.probe(&pipeline, "source").await;
+    let (window, _) = house.probe(&pipeline, "window").await;
+    let (beside, _) = house.probe(&pipeline, "beside").await;
+    for (from, to) in [
+        (&source, publisher.element()),
+        (server.element(), leg.element()),
+        (server.element(), &beside),
+        (viewer.element(), &window),
+    ] {
+        from.connect(to, &Selection::all()).await.expect("one pipeline");
+    }
+    let playing = tokio::spawn(play(source.clone(), vec![(window.clone(), 350_000), (beside.clone(), 450_000)]));
+    let told = |wanted: u64| {
+        move |what: &What| match what {
+            What::Other(other) => {
+                other.downcast_ref::<Feedback>().filter(|f| **f == Feedback::Bitrate(wanted)).map(|_| ())
+            }
+            _ => None,
+        }
+    };
+    // What the window can take crosses two networks.
+    house.hear(source.id(), told(350_000)).await;
+    let video = |streams: &[StreamReport]| {
+        let video = streams.iter().find(|stream| stream.kind == Some(MediaKind::Video));
+        video.expect("it has video").remb
+    };
+    assert_eq!(video(&publisher.report().await.expect("alive").outbound), 350_000, "what came by REMB");
+    assert_eq!(video(&server.report().await.expect("alive").inbound), 350_000, "what was sent");
+
+    // The slowest leaves.
+    server.element().disconnect(leg.element(), &Selection::all()).await;
+    house.hear(source.id(), told(450_000)).await;
+
+    // The application allows less.
+    let limits = BandwidthLimits { max_recv_kbps: 400, ..BandwidthLimits::default() };
+    server.set_bandwidths(limits, RembParams::default()).await.expect("the worker lives");
+    house.hear(source.id(), told(400_000)).await;
+    // And the publisher's own side allows less than that, whatever REMB says.
+    let limits = BandwidthLimits { max_send_kbps: 250, ..BandwidthLimits::default() };
+    publisher.set_bandwidths(limits, RembParams::default()).await.expect("the worker lives");
+    house.hear(source.id(), told(250_000)).await;
+    playing.abort();
     pipeline.release().await;
     house.workers.stop();
 }

@@ -45,7 +45,12 @@ impl House {
         let (sender, notices) = mpsc::channel(1024);
         let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
         let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-        let settings = WorkerSettings { workers: 1, placement: Placement::Spread, net: NetSettings::default() };
+        let settings = WorkerSettings {
+            workers: 1,
+            placement: Placement::Spread,
+            net: NetSettings::default(),
+            bitrate_policy: Default::default(),
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
         let config = WebRtcConfig {

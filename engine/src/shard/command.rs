@@ -131,6 +131,7 @@ impl Shard {
                 if let Some(output) = self.slot_mut(node).and_then(|slot| slot.outputs.get_mut(port)) {
                     output.sinks.retain(|sink| (sink.to, sink.port) != (to, to_port));
                 }
+                self.forget_bitrate(node, port, (to, to_port));
                 let _ = reply.send(());
             }
             Command::Tell { node, command } => {

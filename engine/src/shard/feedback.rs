@@ -3,6 +3,7 @@
 use super::departure::Crossing;
 use super::{Shard, Work};
 use crate::Feedback;
+use crate::bitrate::NO_LIMIT;
 use crate::node::{Input, NodeId, Port};
 use crate::packet::MAX_HOPS;
 
@@ -33,9 +34,38 @@ impl Shard {
             }
             feedback = Feedback::KeyFrame;
         }
+        if let Feedback::Bitrate(bps) = feedback {
+            let Some(governing) = self.merge_bitrate(to, port, from, bps) else { return };
+            feedback = Feedback::Bitrate(governing);
+        }
         self.guarded(to, |node, out| {
             out.feedback_hops = hops;
             node.handle(Input::Feedback { port, feedback }, out);
         });
+    }
+
+    /// Puts what one consumer of an output can take beside what the others can. `None` when the producer need not hear of it.
+    fn merge_bitrate(&mut self, node: NodeId, port: Port, consumer: (NodeId, Port), bps: u64) -> Option<u64> {
+        let (now, policy) = (self.time, self.bitrate_policy);
+        let output = self.slot_mut(node)?.outputs.get_mut(port)?;
+        let connected = || output.sinks.iter().any(|sink| (sink.to, sink.port) == consumer);
+        if bps == NO_LIMIT {
+            output.demand.forget(consumer);
+        } else if output.demand.knows(consumer) || connected() {
+            output.demand.wish(consumer, bps, now);
+        }
+        output.demand.news(policy, now)
+    }
+
+    /// What a consumer could take counts no longer: it has left.
+    pub(super) fn forget_bitrate(&mut self, node: NodeId, port: Port, consumer: (NodeId, Port)) {
+        let (now, policy) = (self.time, self.bitrate_policy);
+        let output = self.slot_mut(node).and_then(|slot| slot.outputs.get_mut(port));
+        let Some(output) = output.filter(|output| output.demand.knows(consumer)) else { return };
+        output.demand.forget(consumer);
+        if let Some(bps) = output.demand.news(policy, now) {
+            let feedback = Feedback::Bitrate(bps);
+            self.guarded(node, |node, out| node.handle(Input::Feedback { port, feedback }, out));
+        }
     }
 }

@@ -16,6 +16,7 @@ mod timers;
 pub use command::{Build, BuildContext, Command, LinkReport, NodeReport, PortReport};
 pub use departure::{Batch, Crossing};
 
+use crate::bitrate::BitratePolicy;
 use crate::node::{Input, NodeId, Outbox, Port};
 use crate::notice::{ErrorKind, Notice, NoticeSink, What};
 use crate::{Clock, Feedback, MediaTime, Node, Packet};
@@ -68,6 +69,7 @@ pub struct Shard {
     flushed: Vec<NodeId>,
     timers: Timers,
     peers: Peers,
+    bitrate_policy: BitratePolicy,
     /// Where the node that is being entered writes; kept for its room.
     outbox: Option<Box<Outbox>>,
     /// Packets of one output on their way to its consumers; kept for its room.
@@ -96,12 +98,18 @@ impl Shard {
             dirty: Vec::new(),
             flushed: Vec::new(),
             timers: Timers::default(),
+            bitrate_policy: BitratePolicy::default(),
             peers: Peers::new(peers),
             outbox: None,
             burst: Vec::new(),
             arriving: Vec::new(),
             clock,
         }
+    }
+
+    /// Which consumers govern their producers' bitrates.
+    pub fn set_bitrate_policy(&mut self, policy: BitratePolicy) {
+        self.bitrate_policy = policy;
     }
 
     fn refresh_time(&mut self) {

@@ -1,5 +1,6 @@
 //! What the shard keeps of each node: who feeds it, whom it feeds, what flowed.
 
+use crate::bitrate::Demand;
 use crate::door::{Door, Gate, Policy};
 use crate::flow::FlowMeter;
 use crate::group::Group;
@@ -40,6 +41,8 @@ pub(super) struct OutputPort {
     pub told_untouched: bool,
     /// Of video only.
     pub group: Group,
+    /// What the consumers' paths carry.
+    pub demand: Demand<(NodeId, Port)>,
     pub sinks: Vec<Sink>,
 }
 
@@ -99,6 +102,7 @@ impl Slot {
             flow: FlowMeter::default(),
             told_untouched: false,
             group: Group::default(),
+            demand: Demand::default(),
             sinks: Vec::new(),
         };
         Slot {

@@ -2,8 +2,10 @@
 
 use super::face::webrtc;
 use super::values::{connected, typed};
+use super::webrtc_endpoint::WebRtcFace;
 use crate::bindings::{Answer, Bindings, Call};
 use crate::error::Error;
+use rivero_transport::webrtc::bitrate::{BandwidthLimits, RembParams};
 use serde_json::{Map, Value as Json, json};
 use std::future::ready;
 
@@ -11,16 +13,60 @@ const CLASS: &str = "BaseRtpEndpoint";
 
 /// Kurento's defaults of `RembParams`, single precision as it computes them.
 fn remb_defaults() -> Json {
+    let params = RembParams::default();
     json!({
-        "packetsRecvIntervalTop": 100,
-        "exponentialFactor": f64::from(0.04f32),
-        "linealFactorMin": 50,
-        "linealFactorGrade": f64::from(30f32),
-        "decrementFactor": f64::from(0.5f32),
-        "thresholdFactor": f64::from(0.8f32),
-        "upLosses": 12,
-        "rembOnConnect": 300_000,
+        "packetsRecvIntervalTop": params.packets_recv_interval_top,
+        "exponentialFactor": f64::from(params.exponential_factor),
+        "linealFactorMin": params.lineal_factor_min,
+        "linealFactorGrade": f64::from(params.lineal_factor_grade),
+        "decrementFactor": f64::from(params.decrement_factor),
+        "thresholdFactor": f64::from(params.threshold_factor),
+        "upLosses": params.up_losses,
+        "rembOnConnect": params.remb_on_connect,
     })
+}
+
+/// What clients wrote, over the defaults.
+fn remb_fields(given: Option<Map<String, Json>>) -> Json {
+    let mut fields = remb_defaults();
+    if let (Some(fields), Some(given)) = (fields.as_object_mut(), given) {
+        fields.extend(given);
+    }
+    fields
+}
+
+/// As the estimator reads them. Numbers below zero count as zero.
+fn remb_settings(given: Option<Map<String, Json>>) -> RembParams {
+    let fields = remb_fields(given);
+    let float = |name: &str| fields[name].as_f64().unwrap_or_default() as f32;
+    let whole = |name: &str| fields[name].as_f64().unwrap_or_default() as u32;
+    RembParams {
+        packets_recv_interval_top: whole("packetsRecvIntervalTop"),
+        exponential_factor: float("exponentialFactor"),
+        lineal_factor_min: whole("linealFactorMin"),
+        lineal_factor_grade: float("linealFactorGrade"),
+        decrement_factor: float("decrementFactor"),
+        threshold_factor: float("thresholdFactor"),
+        up_losses: whole("upLosses"),
+        remb_on_connect: whole("rembOnConnect"),
+    }
+}
+
+/// Hands the bandwidths and the estimator's settings to the session, as they are now.
+pub async fn apply_bandwidths(face: &WebRtcFace) -> Answer {
+    let (limits, params) = {
+        let settings = face.settings();
+        let kbps = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        let limits = BandwidthLimits {
+            min_recv_kbps: kbps(settings.bandwidths.min_recv),
+            max_recv_kbps: kbps(settings.max_video_recv),
+            min_send_kbps: kbps(settings.bandwidths.min_send),
+            max_send_kbps: kbps(settings.bandwidths.max_send),
+        };
+        (limits, remb_settings(settings.remb_params.clone()))
+    };
+    face.endpoint.set_bandwidths(limits, params).await?;
+    Ok(Json::Null)
 }
 
 /// Bandwidths in kbps.
@@ -49,22 +95,22 @@ pub fn bind(bindings: &mut Bindings) {
             }))
         })
         .getter(CLASS, "rembParams", |call| ready(remb_params(&call)))
-        .setter(CLASS, "rembParams", |call| ready(set_remb_params(&call)))
+        .setter(CLASS, "rembParams", set_remb_params)
         .method(CLASS, "requestKeyframe", request_key_frame)
         // Kurento answers the send side's minimum here, and clients have only ever read that.
         .getter(CLASS, "minVideoRecvBandwidth", |call| ready(bandwidth(&call, |b| b.min_send)))
         .setter(CLASS, "minVideoRecvBandwidth", |call| {
-            ready(set_bandwidth(&call, "minVideoRecvBandwidth", |b, kbps| b.min_recv = kbps.max(0)))
+            set_bandwidth(call, "minVideoRecvBandwidth", |b, kbps| b.min_recv = kbps.max(0))
         })
         .getter(CLASS, "minVideoSendBandwidth", |call| ready(bandwidth(&call, |b| b.min_send)))
         .setter(CLASS, "minVideoSendBandwidth", |call| {
-            ready(set_bandwidth(&call, "minVideoSendBandwidth", |b, kbps| b.min_send = kbps.min(b.max_send)))
+            set_bandwidth(call, "minVideoSendBandwidth", |b, kbps| b.min_send = kbps.min(b.max_send))
         })
         .getter(CLASS, "maxVideoSendBandwidth", |call| ready(bandwidth(&call, |b| b.max_send)))
         .setter(CLASS, "maxVideoSendBandwidth", |call| {
-            ready(set_bandwidth(&call, "maxVideoSendBandwidth", |b, kbps| {
+            set_bandwidth(call, "maxVideoSendBandwidth", |b, kbps| {
                 b.max_send = if kbps == 0 { 0 } else { kbps.max(b.min_send) };
-            }))
+            })
         });
 }
 
@@ -72,9 +118,10 @@ fn bandwidth(call: &Call, read: fn(&Bandwidths) -> i64) -> Answer {
     Ok(read(&webrtc(&call.object)?.settings().bandwidths).into())
 }
 
-fn set_bandwidth(call: &Call, name: &str, write: fn(&mut Bandwidths, i64)) -> Answer {
-    write(&mut webrtc(&call.object)?.settings().bandwidths, call.args.integer(name));
-    Ok(Json::Null)
+async fn set_bandwidth(call: Call, name: &str, write: fn(&mut Bandwidths, i64)) -> Answer {
+    let face = webrtc(&call.object)?;
+    write(&mut face.settings().bandwidths, call.args.integer(name));
+    apply_bandwidths(face).await
 }
 
 async fn state(call: Call, connection: bool) -> Answer {
@@ -89,18 +136,12 @@ fn remb_params(call: &Call) -> Answer {
     let given = face.settings().remb_params.clone();
     let fields = match given {
         None if !negotiated => json!({}),
-        given => {
-            let mut fields = remb_defaults();
-            if let (Some(fields), Some(given)) = (fields.as_object_mut(), given) {
-                fields.extend(given);
-            }
-            fields
-        }
+        given => remb_fields(given),
     };
     Ok(typed("RembParams", fields))
 }
 
-fn set_remb_params(call: &Call) -> Answer {
+async fn set_remb_params(call: Call) -> Answer {
     let face = webrtc(&call.object)?;
     let known = remb_defaults();
     let given = call.args.json("rembParams").as_object().cloned().unwrap_or_default();
@@ -113,9 +154,8 @@ fn set_remb_params(call: &Call) -> Answer {
         Some((name, kept))
     };
     let fields: Map<String, Json> = given.into_iter().filter_map(keep).collect();
-    let mut settings = face.settings();
-    settings.remb_params.get_or_insert_default().extend(fields);
-    Ok(Json::Null)
+    face.settings().remb_params.get_or_insert_default().extend(fields);
+    apply_bandwidths(face).await
 }
 
 async fn request_key_frame(call: Call) -> Answer {
@@ -124,5 +164,24 @@ async fn request_key_frame(call: Call) -> Answer {
     } else {
         let text = "Keyframe request failed (must be requested from a subscriber element)";
         Err(Error::OperationNotSupported(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_writes_stands_over_the_defaults() {
+        assert_eq!(remb_settings(None), RembParams::default());
+        let given = json!({ "upLosses": 20, "exponentialFactor": 0.1, "rembOnConnect": -1, "decrementFactor": "half" });
+        let expected = RembParams {
+            up_losses: 20,
+            exponential_factor: 0.1,
+            remb_on_connect: 0,
+            decrement_factor: 0.0,
+            ..RembParams::default()
+        };
+        assert_eq!(remb_settings(given.as_object().cloned()), expected);
     }
 }

@@ -1,5 +1,6 @@
 //! `SdpEndpoint`: one offer, one answer, and the texts to read afterwards.
 
+use super::base_rtp_endpoint::apply_bandwidths;
 use super::face::{element, webrtc};
 use super::values::members;
 use crate::bindings::{Answer, Bindings, Call};
@@ -38,12 +39,12 @@ pub fn bind(bindings: &mut Bindings) {
                     value.into()
                 }))
             })
-            .setter(CLASS, name, move |call| ready(set_max_recv(&call, name)));
+            .setter(CLASS, name, move |call| set_max_recv(call, name));
     }
 }
 
 /// kbps; values below zero are kept for the reader and mean no limit.
-fn set_max_recv(call: &Call, name: &str) -> Answer {
+async fn set_max_recv(call: Call, name: &str) -> Answer {
     let face = webrtc(&call.object)?;
     let value = call.args.integer(name);
     let kbps = u32::try_from(value).unwrap_or(0);
@@ -54,7 +55,7 @@ fn set_max_recv(call: &Call, name: &str) -> Answer {
         face.settings().max_video_recv = value;
         face.endpoint.options().max_video_recv_kbps = kbps;
     }
-    Ok(Json::Null)
+    apply_bandwidths(face).await
 }
 
 fn generate_offer(call: &Call) -> Answer {

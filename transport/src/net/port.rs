@@ -141,7 +141,10 @@ impl UdpPort {
     }
 }
 
-#[expect(deprecated, reason = "its successor is unsafe because not every type keeps its descriptor; a socket does, and `unsafe` is banned")]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe because not every type keeps its descriptor; a socket does, and `unsafe` is banned"
+)]
 fn watch(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
     AsyncFd::with_interest(socket, interest)
 }

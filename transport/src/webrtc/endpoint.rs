@@ -1,6 +1,8 @@
 //! The control side of a `WebRtcEndpoint`: negotiates, once, and holds what applications ask for afterwards.
 
 use super::Certificate;
+use super::bitrate::{BandwidthLimits, RembParams};
+use super::data::{ChannelOptions, DataChannelError};
 use super::event::SessionReport;
 use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPlan};
 use super::session::WebRtcSession;
@@ -275,10 +277,36 @@ impl WebRtcEndpoint {
         answer.await.map_err(|_| EngineError::Released)
     }
 
+    /// Sets what video may take from now on, and how its estimators work once they are negotiated.
+    pub async fn set_bandwidths(&self, limits: BandwidthLimits, params: RembParams) -> Result<(), EngineError> {
+        self.element.tell(SessionCommand::SetBandwidths { limits, params }).await
+    }
+
     pub async fn report(&self) -> Result<SessionReport, EngineError> {
         let (reply, answer) = oneshot::channel();
         self.element.tell(SessionCommand::Report { reply }).await?;
         answer.await.map_err(|_| EngineError::Released)
+    }
+
+    /// Opens a data channel as soon as the association stands; the peer may open others at any time.
+    ///
+    /// Errors: [`DataChannelError::NotNegotiated`] unless data channels are negotiated, or offered by us, and those of a wish
+    /// that cannot be met.
+    pub async fn create_data_channel(&self, options: ChannelOptions) -> Result<(), DataChannelError> {
+        let is_data = |media: &OfferedMedia| media.kind == Kind::Application;
+        let offered = matches!(&self.state().stage, Stage::Offered(lines) if lines.iter().any(is_data));
+        let (reply, answer) = oneshot::channel();
+        self.element.tell(SessionCommand::CreateDataChannel { options, offered, reply }).await?;
+        answer.await.map_err(|_| EngineError::Released)?
+    }
+
+    /// Closes the channel on an SCTP stream; that there is none is no error.
+    ///
+    /// Errors: [`DataChannelError::NotNegotiated`].
+    pub async fn close_data_channel(&self, stream: u16) -> Result<(), DataChannelError> {
+        let (reply, answer) = oneshot::channel();
+        self.element.tell(SessionCommand::CloseDataChannel { stream, reply }).await?;
+        answer.await.map_err(|_| EngineError::Released)?
     }
 
     async fn open(&self, transports: Vec<TransportPlan>) -> Result<(), NegotiationError> {
@@ -307,8 +335,9 @@ impl WebRtcEndpoint {
         session.video_codecs = self.config.video_codecs.clone();
         session.audio_lines = self.config.audio_lines;
         session.video_lines = self.config.video_lines;
-        // There is no SCTP yet: a data channel line is refused, and none is offered, rather than left to hang.
-        session.use_data_channels = false;
+        session.use_data_channels = options.use_data_channels;
+        // Without it browsers send no message longer than 64 KiB.
+        session.modern.message_size = true;
         session.direction = match (options.recvonly, options.sendonly) {
             (true, false) => Direction::RecvOnly,
             (false, true) => Direction::SendOnly,
@@ -316,7 +345,6 @@ impl WebRtcEndpoint {
         };
         session.max_audio_recv_kbps = options.max_audio_recv_kbps;
         session.max_video_recv_kbps = options.max_video_recv_kbps;
-        session.sctp_port = 1024 + (random_u32() % 64_510) as u16;
         session
     }
 
@@ -359,8 +387,18 @@ fn transport_plan(group: &[&NegotiatedMedia], controlling: bool, cname: &str) ->
         dtls_active: first.dtls_role == DtlsRole::Active,
         cname: cname.to_owned(),
         lines: group.iter().filter_map(|media| line_plan(media)).collect(),
+        data: group.iter().find(|media| media.kind == Kind::Application).map(|media| peer_message_size(media)),
         remote_candidates: group.iter().flat_map(|media| media.remote.candidates.iter().cloned()).collect(),
     })
+}
+
+/// The longest message that the peer takes, in bytes (RFC 8841, section 6.1).
+fn peer_message_size(media: &NegotiatedMedia) -> u32 {
+    match media.max_message_size {
+        None => 65_536,
+        Some(0) => u32::MAX,
+        Some(size) => u32::try_from(size).unwrap_or(u32::MAX),
+    }
 }
 
 fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
@@ -408,6 +446,7 @@ fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
         pli: has("nack pli"),
         fir: has("ccm fir"),
         nack: has("nack"),
+        remb: has("goog-remb"),
         rtx: codec.rtx,
     })
 }

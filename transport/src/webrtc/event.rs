@@ -1,5 +1,6 @@
 //! What a session tells the control side: events as they happen, and reports when asked.
 
+use super::data::DataReport;
 use rivero_engine::MediaKind;
 
 /// Kurento's `IceComponentState`.
@@ -87,6 +88,14 @@ pub enum WebRtcEvent {
     Media {
         connected: bool,
     },
+    /// Messages can be sent and received on a data channel; `stream` is its SCTP stream.
+    DataChannelOpened {
+        stream: u16,
+    },
+    /// Told of each channel whose opening was told.
+    DataChannelClosed {
+        stream: u16,
+    },
 }
 
 /// The state of one transport.
@@ -132,4 +141,6 @@ pub struct SessionReport {
     pub inbound: Vec<StreamReport>,
     pub outbound: Vec<StreamReport>,
     pub status: IceStatus,
+    /// `None` where data channels are not negotiated.
+    pub data: Option<DataReport>,
 }

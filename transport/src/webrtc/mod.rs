@@ -20,6 +20,7 @@
 pub mod bitrate;
 mod certificate;
 mod crypto;
+mod data;
 mod endpoint;
 mod event;
 mod keyframe;
@@ -30,6 +31,7 @@ mod session;
 
 pub use certificate::{Certificate, CertificateError};
 pub use crypto::{Handshake, Watch, WorkerCrypto};
+pub use data::{ChannelOptions, ChannelReport, ChannelState, DataChannelError, DataReport, MOST_CHANNELS};
 pub use endpoint::{EndpointOptions, NegotiationError, WebRtcConfig, WebRtcEndpoint};
 pub use event::{
     CandidatePair, DtlsState, IceState, IceStatus, SessionReport, StreamReport, TransportStatus, WebRtcEvent,

@@ -1,5 +1,7 @@
 //! What the control side tells a session to do: the negotiated facts, without any text.
 
+use super::bitrate::{BandwidthLimits, RembParams};
+use super::data::{ChannelOptions, DataChannelError};
 use super::event::SessionReport;
 use crate::sdp::Candidate;
 use rivero_engine::{Caps, Codec, MediaKind};
@@ -15,6 +17,7 @@ pub struct PayloadType {
     pub pli: bool,
     pub fir: bool,
     pub nack: bool,
+    pub remb: bool,
     /// The payload type that retransmits this one (RFC 4588), if negotiated.
     #[expect(dead_code, reason = "for the sending half, which does not retransmit on a source of its own yet")]
     pub rtx: Option<u8>,
@@ -64,6 +67,8 @@ pub struct TransportPlan {
     /// The canonical name of our sources (RFC 3550, section 6.5.1).
     pub cname: String,
     pub lines: Vec<LinePlan>,
+    /// Where data channels are negotiated: the longest message in bytes that the peer takes.
+    pub data: Option<u32>,
     pub remote_candidates: Vec<Candidate>,
 }
 
@@ -98,10 +103,26 @@ pub enum SessionCommand {
         index: Option<usize>,
         candidate: Candidate,
     },
+    /// The limits hold from now on, the parameters for lines that are opened from now on.
+    SetBandwidths {
+        limits: BandwidthLimits,
+        params: RembParams,
+    },
     RequestKeyFrame {
         reply: oneshot::Sender<bool>,
     },
     Report {
         reply: oneshot::Sender<SessionReport>,
+    },
+    CreateDataChannel {
+        options: ChannelOptions,
+        /// We have offered data channels, and wait for the answer.
+        offered: bool,
+        reply: oneshot::Sender<Result<(), DataChannelError>>,
+    },
+    /// By its SCTP stream.
+    CloseDataChannel {
+        stream: u16,
+        reply: oneshot::Sender<Result<(), DataChannelError>>,
     },
 }

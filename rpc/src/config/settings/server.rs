@@ -1,5 +1,6 @@
 //! The settings of the server itself: limits, the WebSocket doors, and the metadata that clients may read.
 
+use rivero_engine::bitrate::BitratePolicy;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct ServerSettings {
     pub media_workers: usize,
     /// Whether new elements go round all media workers, instead of staying with their pipeline's while that has room.
     pub media_spread: bool,
+    /// Whose REMB governs a publisher with many viewers.
+    pub bitrate_policy: BitratePolicy,
     /// The directory of the main file.
     pub config_path: PathBuf,
 }
@@ -113,8 +116,21 @@ impl ServerSettings {
                 .at_least("workers", 1, "a number from 1")
                 .unwrap_or_else(cores),
             media_spread: tree.text("mediaServer.media.placement") == Some("spread"),
+            bitrate_policy: bitrate_policy(tree, lines),
             config_path: PathBuf::from(tree.text("configPath").unwrap_or(".")),
         })
+    }
+}
+
+fn bitrate_policy(tree: &Tree, lines: &mut Vec<Line>) -> BitratePolicy {
+    match tree.text("mediaServer.media.bitrate") {
+        None | Some("slowest") => BitratePolicy::Slowest,
+        Some("most") => BitratePolicy::Most,
+        Some(_) => {
+            let mut section = Section::new(tree, "mediaServer.media", lines);
+            section.warn("mediaServer.media.bitrate is neither slowest nor most: slowest is used");
+            BitratePolicy::Slowest
+        }
     }
 }
 

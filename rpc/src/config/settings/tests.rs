@@ -1,5 +1,6 @@
 //! The example tree under `fixtures/config`, and the rules for missing and bad values.
 
+use rivero_engine::bitrate::BitratePolicy;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -310,4 +311,17 @@ fn turn_urls_are_read_strictly_and_shown_without_credentials() {
     for bad in ["", "u:p@turn.example:1", "u:p@192.0.2.1", "u@192.0.2.1:1", ":p@192.0.2.1:1", "u:p@192.0.2.1:1?x=y"] {
         assert_eq!(bad.parse::<TurnServer>(), Err(BadTurnUrl), "{bad}");
     }
+}
+
+#[test]
+fn the_rule_for_bitrates_is_one_of_two() {
+    let policy = |value: &str| {
+        let (settings, lines) =
+            server(&format!("[mediaServer.net.websocket]\nport=1\nthreads=9\n[mediaServer.media]\n{value}\n"));
+        (settings.expect("valid").bitrate_policy, lines.len())
+    };
+    assert_eq!(policy("bitrate=slowest"), (BitratePolicy::Slowest, 0));
+    assert_eq!(policy("bitrate=most"), (BitratePolicy::Most, 0));
+    assert_eq!(policy("bitrate=all"), (BitratePolicy::Slowest, 1));
+    assert_eq!(policy("workers=1"), (BitratePolicy::Slowest, 0));
 }

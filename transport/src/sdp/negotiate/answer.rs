@@ -248,7 +248,7 @@ impl<'a> Answerer<'a> {
         };
         let mut attributes = match (verdict, facts.kind) {
             (Verdict::Unhandled | Verdict::NoRtcpMux | Verdict::Disabled, _) => refused_lines(offered),
-            (_, Kind::Application) => data_lines(offered, facts),
+            (_, Kind::Application) => self.data_lines(offered, facts),
             _ => self.rtp_lines(offered, facts, feedback),
         };
         if let Some(ice) = &facts.local_ice {
@@ -262,6 +262,15 @@ impl<'a> Answerer<'a> {
             attributes,
             ..Media::default()
         }
+    }
+
+    /// The lines of a data channel section (RFC 8841) up to ICE.
+    fn data_lines(&self, offered: &Media, facts: &NegotiatedMedia) -> Vec<Attribute> {
+        let mid = offered.mid().map(|mid| Attribute::value("mid", mid));
+        let port = facts.sctp_port.map(|port| Attribute::value("sctp-port", port.to_string()));
+        let size = self.local.modern.message_size(facts.max_message_size);
+        let setup = facts.remote.setup.map(setup_line);
+        [mid, port, size, setup].into_iter().flatten().collect()
     }
 
     /// The lines of an RTP section up to our source: first what is computed, then what is kept in the offer's order.
@@ -334,14 +343,6 @@ fn is_secure_rtp(proto: &str) -> bool {
 fn refused_lines(offered: &Media) -> Vec<Attribute> {
     let mid = offered.mid().map(|mid| Attribute::value("mid", mid));
     std::iter::once(Attribute::flag("inactive")).chain(mid).collect()
-}
-
-/// The lines of a data channel section (RFC 8841) up to ICE.
-fn data_lines(offered: &Media, facts: &NegotiatedMedia) -> Vec<Attribute> {
-    let mid = offered.mid().map(|mid| Attribute::value("mid", mid));
-    let port = facts.sctp_port.map(|port| Attribute::value("sctp-port", port.to_string()));
-    let setup = facts.remote.setup.map(setup_line);
-    [mid, port, setup].into_iter().flatten().collect()
 }
 
 /// What remains of an offered attribute that belongs to no payload type.

@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub use answer::answer;
 pub use codecs::{Codec, LocalCodec};
 pub use gathered::describe_gathered;
-pub use modern::{MID, Modern, TRANSPORT_CC};
+pub use modern::{MAX_MESSAGE_SIZE, MID, Modern, TRANSPORT_CC};
 pub use offer::{OfferOptions, OfferedMedia, offer, process_answer};
 pub use remote::Remote;
 
@@ -61,7 +61,7 @@ pub struct LocalSession {
     pub cname: String,
     /// The SCTP port of our offers. Answers echo the peer's.
     pub sctp_port: u16,
-    /// What answers take beyond Kurento's set; our offers have none of it.
+    /// What answers take beyond Kurento's set; our offers have none of it but the message size.
     pub modern: Modern,
     /// One entry for each media line, by its index. In a BUNDLE group the ICE credentials of its first line hold for
     /// all of its lines.

@@ -17,6 +17,9 @@ pub const TRANSPORT_CC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transp
 /// The header extension that carries the identification tag of the media line (RFC 8843 §15).
 pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
+/// The longest data channel message that we take, in bytes; as in Chromium.
+pub const MAX_MESSAGE_SIZE: u32 = 256 * 1024;
+
 /// The RTCP feedback that goes with [`TRANSPORT_CC`].
 const TRANSPORT_CC_FEEDBACK: &str = "transport-cc";
 
@@ -31,11 +34,19 @@ pub struct Modern {
     pub mid: bool,
     /// `a=msid` (RFC 8830) on lines on which we send, for a peer that uses it.
     pub msid: bool,
+    /// `a=max-message-size` (RFC 8841 §6) on data channel lines: of an answer if the peer says its own, and of our offers.
+    pub message_size: bool,
 }
 
 impl Modern {
     /// Takes everything.
-    pub const ALL: Self = Self { rtx: true, transport_cc: true, mid: true, msid: true };
+    pub const ALL: Self = Self { rtx: true, transport_cc: true, mid: true, msid: true, message_size: true };
+
+    /// The longest message that we take, where it is said: `theirs` is what the peer says of itself.
+    pub(super) fn message_size(self, theirs: Option<u64>) -> Option<Attribute> {
+        let said = self.message_size && theirs.is_some();
+        said.then(|| Attribute::value("max-message-size", MAX_MESSAGE_SIZE.to_string()))
+    }
 
     /// The first words of the feedback that is accepted on a line: ours, and that of the extension if it is offered.
     pub(super) fn feedback(self, local: &LocalSession, offered: &Media) -> Vec<String> {

@@ -137,6 +137,7 @@ fn write_offered(local: &LocalSession, offered: &OfferedMedia) -> Media {
     let is_data = offered.kind == Kind::Application;
     if is_data {
         attributes.extend(offered.sctp_port.map(|port| Attribute::value("sctp-port", port.to_string())));
+        attributes.extend(local.modern.message_size(Some(0)));
     } else {
         attributes.extend(offered.extmaps.iter().map(extmap_line));
         for codec in &offered.codecs {

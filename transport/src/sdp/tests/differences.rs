@@ -24,7 +24,7 @@ pub(super) fn without_additions(answer: &str) -> String {
             "a=rtcp-fb" => rest == "transport-cc",
             "a=extmap" => rest == TRANSPORT_CC || rest == MID,
             "a=ssrc" => sources > 1,
-            "a=msid" | "a=ssrc-group" => true,
+            "a=msid" | "a=ssrc-group" | "a=max-message-size" => true,
             _ => false,
         };
         if !is_addition {

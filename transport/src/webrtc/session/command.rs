@@ -1,11 +1,14 @@
 //! From the control side.
 
 use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
+use super::bitrate::Bitrates;
+use super::data::DataChannels;
 use super::history::History;
 use super::outgoing::SendLine;
 use super::{Gathered, KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
 use crate::net::tcp::{Connections, TcpPort};
 use crate::sdp::{self, Address, CandidateType, TcpType};
+use crate::webrtc::bitrate::RembParams;
 use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
 use crate::webrtc::missing::Missing;
 use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
@@ -44,8 +47,15 @@ impl WebRtcSession {
                 }
                 let _ = reply.send(sends);
             }
+            SessionCommand::SetBandwidths { limits, params } => (self.limits, self.remb) = (limits, params),
             SessionCommand::Report { reply } => {
                 let _ = reply.send(self.report());
+            }
+            SessionCommand::CreateDataChannel { options, offered, reply } => {
+                let _ = reply.send(self.create_channel(options, offered, out));
+            }
+            SessionCommand::CloseDataChannel { stream, reply } => {
+                let _ = reply.send(self.close_channel(stream, out));
             }
         }
     }
@@ -64,6 +74,7 @@ impl WebRtcSession {
             self.tell_dtls(index, DtlsState::New, out);
             self.turn(index, out);
         }
+        self.create_early_channels(out);
         for (index, candidate) in std::mem::take(&mut self.early) {
             self.add_remote_candidate(index, candidate, out);
         }
@@ -72,13 +83,15 @@ impl WebRtcSession {
 
     fn open_transport(&mut self, plan: TransportPlan, out: &mut Outbox) -> Result<Transport, String> {
         let now = self.net.clock.instant(out.now());
-        let receives = plan.lines.iter().any(|line| line.receives);
+        let receives = plan.lines.iter().any(|line| line.receives && line.kind != MediaKind::Data);
         let mut config = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
             .clear_extension_map()
             .set_dtls_cert(self.net.certificate.cert.clone())
             .set_crypto_provider(self.net.crypto.provider())
+            .set_sctp_max_message_size(sdp::MAX_MESSAGE_SIZE)
+            .set_sctp_max_buffered_amount(super::data::ROOM)
             .set_local_ice_credentials(IceCreds { ufrag: plan.local_ufrag.clone(), pass: plan.local_pwd })
             .set_stats_interval(Some(if receives { STATS_INTERVAL } else { PAIR_INTERVAL }));
         if let Some(id) = plan.lines.iter().find_map(|line| line.abs_send_time) {
@@ -100,6 +113,9 @@ impl WebRtcSession {
         for gathered in &self.gathered {
             add_local(&mut rtc, gathered);
         }
+        if let Some(peer_limit) = plan.data {
+            super::data::start_sctp(&mut rtc, &plan, peer_limit)?;
+        }
         let mut api = rtc.direct_api();
         api.set_remote_ice_credentials(IceCreds { ufrag: plan.remote_ufrag, pass: plan.remote_pwd });
         let fingerprint = plan.remote_fingerprint.parse().map_err(|_| "the peer's fingerprint is not one")?;
@@ -108,7 +124,7 @@ impl WebRtcSession {
         let send_lines = plan.lines.iter().map(send_line).collect();
         let sending = PORTS.map(|kind| plan.lines.iter().position(|line| line.kind == kind && line.sends));
         let lines: Vec<Line> =
-            plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &mut rtc)).collect();
+            plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &self.remb, &mut rtc)).collect();
         rtc.direct_api().start_dtls(plan.dtls_active).map_err(|why| why.to_string())?;
         self.net.add_name(plan.local_ufrag, (self.id, self.transports.len()));
         let mut transport = Transport {
@@ -119,6 +135,7 @@ impl WebRtcSession {
             send_lines,
             sending,
             outgoing: None,
+            data: plan.data.map(DataChannels::new),
             cname: plan.cname,
             remote_candidates: Vec::new(),
             tcp: Connections::default(),
@@ -227,7 +244,7 @@ fn add_local(rtc: &mut Rtc, gathered: &Gathered) {
     }
 }
 
-fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
+fn open_line(number: usize, plan: LinePlan, remb: &RembParams, rtc: &mut Rtc) -> Line {
     let mid = Mid::from(number.to_string().as_str());
     let mut api = rtc.direct_api();
     if plan.kind != MediaKind::Data {
@@ -245,6 +262,7 @@ fn open_line(number: usize, plan: LinePlan, rtc: &mut Rtc) -> Line {
         padding: PaddingGaps::default(),
         missing: Missing::default(),
         key_frame: KeyFrameRequests::default(),
+        bitrates: remb_negotiated(&plan).then(|| Bitrates::new(remb)),
         inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
         outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },
         plan,
@@ -273,6 +291,11 @@ fn send_line(plan: &LinePlan) -> SendLine {
 /// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.
 pub(super) fn nack(plan: &LinePlan) -> bool {
     plan.kind == MediaKind::Video && plan.payload_types.first().is_some_and(|payload_type| payload_type.nack)
+}
+
+/// Whether REMB goes to and fro: as with NACK, the preferred format decides.
+fn remb_negotiated(plan: &LinePlan) -> bool {
+    plan.kind == MediaKind::Video && plan.payload_types.first().is_some_and(|payload_type| payload_type.remb)
 }
 
 /// In RTP mode the format only names a payload type; its parameters play no part.

@@ -8,15 +8,16 @@
 use super::super::data::{
     ChannelOptions, ChannelReport, ChannelState, DataChannelError, DataReport, MOST_CHANNELS, channel_for,
 };
+use super::super::plan::TransportPlan;
 use super::receive::port_of;
 use super::{Transport, WebRtcSession};
 use crate::webrtc::event::WebRtcEvent;
 use bytes::Bytes;
 use rivero_engine::{Body, Caps, MediaKind, Message, Outbox, Packet};
 use std::sync::Arc;
-use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability};
-use str0m::change::SdpOffer;
 use str0m::Rtc;
+use str0m::change::SdpOffer;
+use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability};
 
 /// Bytes that wait for the peer of a transport, over all its channels.
 pub(super) const ROOM: usize = 4 << 20;
@@ -64,7 +65,17 @@ impl DataChannels {
         let peer_limit = usize::try_from(peer_limit).unwrap_or(usize::MAX);
         let caps = Caps::message();
         let channels = Vec::new();
-        DataChannels { peer_limit, channels, opened: 0, closed: 0, serial: 0, dropped: 0, overruns: 0, written: false, caps }
+        DataChannels {
+            peer_limit,
+            channels,
+            opened: 0,
+            closed: 0,
+            serial: 0,
+            dropped: 0,
+            overruns: 0,
+            written: false,
+            caps,
+        }
     }
 
     fn add(&mut self, id: ChannelId, config: &ChannelConfig, state: ChannelState) {
@@ -95,16 +106,10 @@ impl DataChannels {
 
 /// Starts SCTP. str0m learns how long a message the peer takes only from a description, so it gets one that says the same as
 /// the negotiated facts, and nothing of media. `peer_limit` in bytes.
-pub(super) fn start_sctp(
-    rtc: &mut Rtc,
-    ufrag: &str,
-    pwd: &str,
-    fingerprint: &str,
-    dtls_active: bool,
-    peer_limit: u32,
-) -> Result<(), String> {
+pub(super) fn start_sctp(rtc: &mut Rtc, plan: &TransportPlan, peer_limit: u32) -> Result<(), String> {
     // The peer's part, of which ours is the opposite.
-    let setup = if dtls_active { "passive" } else { "active" };
+    let setup = if plan.dtls_active { "passive" } else { "active" };
+    let (ufrag, pwd, fingerprint) = (&plan.remote_ufrag, &plan.remote_pwd, &plan.remote_fingerprint);
     let text = format!(
         "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE data\r\n\
          m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n\
@@ -291,7 +296,9 @@ impl Transport {
         if length > limit {
             data.dropped += 1;
             let label = &channel.report.label;
-            let why = format!("A message of {length} bytes for data channel '{label}' is longer than the peer takes ({limit} bytes)");
+            let why = format!(
+                "A message of {length} bytes for data channel '{label}' is longer than the peer takes ({limit} bytes)"
+            );
             return if std::mem::replace(&mut channel.told, true) { Outcome::Dropped } else { Outcome::Failed(why) };
         }
         let full = !channel.reliable && stream.buffered_amount() + length > UNRELIABLE_ROOM;
@@ -309,7 +316,9 @@ impl Transport {
                 data.overruns += 1;
                 data.written = true;
                 self.rtc.direct_api().close_data_channel(id);
-                Outcome::Failed(format!("The peer reads too slowly: data channel '{label}' is closed with {ROOM} bytes waiting"))
+                Outcome::Failed(format!(
+                    "The peer reads too slowly: data channel '{label}' is closed with {ROOM} bytes waiting"
+                ))
             }
             Ok(false) => {
                 data.dropped += 1;

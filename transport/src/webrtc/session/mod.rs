@@ -1,9 +1,12 @@
 //! The node of a `WebRtcEndpoint`: owns the transports, turns datagrams into packets and packets into datagrams.
 //!
-//! By direction: `command` from the control side; `receive` from the network, with `rtcp` for what concerns our sending; `send`
-//! from the graph, into `outgoing`, which seals, and `history`, which keeps what may be asked for again; `state` and `report` to the control side.
+//! By direction: `command` from the control side; `receive` from the network, with `rtcp` for what concerns our sending and
+//! `bitrate` for REMB both ways; `send`
+//! from the graph, `data` both ways; `send` goes into `outgoing`, which seals, and `history`, which keeps what may be asked for again; `state` and `report` to the control side.
 
+mod bitrate;
 mod command;
+mod data;
 mod history;
 mod outgoing;
 mod receive;
@@ -14,6 +17,8 @@ mod send;
 mod state;
 
 use super::Watch;
+use super::bitrate::{BandwidthLimits, RembParams};
+use super::data::ChannelOptions;
 use super::event::{IceStatus, StreamReport, TransportStatus};
 use super::missing::Missing;
 use super::plan::{LinePlan, SessionCommand};
@@ -22,10 +27,12 @@ use crate::net::tcp::Connections;
 use crate::net::{LocalNet, OwnPort, UdpPort, Way};
 use crate::sdp;
 use crate::srtp::RtpOpener;
+use bitrate::Bitrates;
+use data::DataChannels;
 use history::{History, Record};
 use outgoing::{Outgoing, SendLine};
 use rivero_engine::shard::BuildContext;
-use rivero_engine::{Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox, Port};
+use rivero_engine::{Body, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox, Port};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -58,6 +65,10 @@ pub struct WebRtcSession {
     status: IceStatus,
     /// Said once: a source whose format the peer does not take.
     refused: Option<rivero_engine::Caps>,
+    /// Data channels that were asked for between our offer and its answer.
+    early_channels: Vec<ChannelOptions>,
+    limits: BandwidthLimits,
+    remb: RembParams,
 }
 
 /// A local candidate: the address that ICE sends from, and how descriptions show it. Those of TCP come in twos, active and
@@ -80,6 +91,8 @@ struct Transport {
     sending: [Option<usize>; 3],
     /// Once the keys are known.
     outgoing: Option<Outgoing>,
+    /// Where negotiated.
+    data: Option<DataChannels>,
     cname: String,
     remote_candidates: Vec<sdp::Candidate>,
     /// When str0m wants to be called.
@@ -109,6 +122,8 @@ struct Line {
     /// Where lost packets may be asked for.
     missing: Missing,
     key_frame: KeyFrameRequests,
+    /// Where REMB is negotiated.
+    bitrates: Option<Bitrates>,
     inbound: StreamReport,
     outbound: StreamReport,
 }
@@ -134,6 +149,9 @@ impl WebRtcSession {
             transports: Vec::new(),
             status: IceStatus { transports: vec![TransportStatus::default()], ..IceStatus::default() },
             refused: None,
+            early_channels: Vec::new(),
+            limits: BandwidthLimits::default(),
+            remb: RembParams::default(),
         }
     }
 
@@ -149,7 +167,8 @@ impl WebRtcSession {
         let due = alive.flat_map(|transport| {
             let report = transport.outgoing.as_ref().and_then(|outgoing| outgoing.report_due);
             let missing = transport.lines.iter().filter_map(|line| line.missing.due());
-            std::iter::once(transport.due).chain(report).chain(missing)
+            let bitrates = transport.lines.iter().filter_map(|line| line.bitrates.as_ref()?.due());
+            std::iter::once(transport.due).chain(report).chain(missing).chain(bitrates)
         });
         out.wake_at(due.chain(delayed.map(|last| last + KEY_FRAME_INTERVAL)).min());
     }
@@ -160,6 +179,7 @@ impl WebRtcSession {
             self.ask_again(index, now);
             self.heal(index, now);
             self.report_sent(index, now);
+            self.tell_bitrates(index, now);
             if self.transports[index].due <= now {
                 self.turn(index, out);
             }
@@ -171,12 +191,16 @@ impl Node for WebRtcSession {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         match input {
             // The way of every packet: no deadline of ours moves before the pass is over.
-            Input::Media { packet, more, .. } => return self.send(packet, more, out),
-            Input::Feedback { port, feedback } => {
-                if feedback == Feedback::KeyFrame {
-                    self.want_key_frame(PORTS[port.min(2)], out);
-                }
-            }
+            Input::Media { packet, more, .. } => match &packet.body {
+                Body::Data(message) => self.send_message(message, more, out),
+                Body::Rtp(_) => return self.send(packet, more, out),
+            },
+            Input::Feedback { port, feedback } => match feedback {
+                Feedback::KeyFrame => self.want_key_frame(PORTS[port.min(2)], out),
+                Feedback::Bitrate(bps) => self.note_wish(PORTS[port.min(2)], bps, out.now()),
+                // The engine answers it.
+                Feedback::Start => {}
+            },
             Input::Command(command) => match command.downcast::<SessionCommand>() {
                 Ok(command) => self.command(*command, out),
                 Err(_) => tracing::error!("a command that is not a session's"),

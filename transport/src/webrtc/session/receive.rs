@@ -175,6 +175,9 @@ impl WebRtcSession {
             Event::Connected => self.on_connected(transport, out),
             Event::MediaIngressStats(stats) => self.transports[transport].note_ingress(&stats),
             Event::PeerStats(stats) => self.note_peer(transport, &stats, out),
+            Event::ChannelOpen(id, _) => self.on_channel_open(transport, id, out),
+            Event::ChannelData(data) => self.on_channel_data(transport, data, out),
+            Event::ChannelClose(id) => self.on_channel_close(transport, id, out),
             Event::Closed => self.end(transport, DtlsState::Closed, out),
             _ => {}
         }
@@ -213,6 +216,9 @@ impl WebRtcSession {
         if line.receiving.replace(ssrc) != Some(ssrc) {
             line.padding = PaddingGaps::default();
             line.missing = Missing::default();
+        }
+        if let Some(bitrates) = &mut line.bitrates {
+            bitrates.arrived(ssrc, arrived.sequence, arrived.payload.len(), out.now());
         }
         let kind = line.plan.kind;
         let key = kind != MediaKind::Video || starts_key_frame(caps.codec(), &arrived.payload);
@@ -279,7 +285,7 @@ impl WebRtcSession {
 impl super::Transport {
     /// Whether the peer may send us media.
     fn receives(&self) -> bool {
-        self.lines.iter().any(|line| line.plan.receives)
+        self.lines.iter().any(|line| line.plan.receives && line.plan.kind != MediaKind::Data)
     }
 
     pub(super) fn line_mut(&mut self, mid: str0m::media::Mid) -> Option<&mut super::Line> {

@@ -18,6 +18,7 @@ impl WebRtcSession {
             inbound: inbound.map(|line| line.inbound.clone()).collect(),
             outbound: outbound.collect(),
             status: self.status.clone(),
+            data: self.data_report(),
         }
     }
 }

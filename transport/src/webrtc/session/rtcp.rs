@@ -47,9 +47,7 @@ impl WebRtcSession {
                 let Some(line) = ssrcs.into_iter().next().and_then(|ssrc| self.line_sending(transport, ssrc)) else {
                     return;
                 };
-                let line = &mut self.transports[transport].lines[line];
-                line.outbound.remb = bps;
-                out.feedback(port_of(line.plan.kind), Feedback::Bitrate(bps));
+                self.on_remb(transport, line, bps, out);
             }
             Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
         }

@@ -6,7 +6,7 @@ use crate::net::{Path, Way};
 use crate::sdp::{self, Address, CandidateType, TcpType};
 use crate::srtp::{Opener, Profile, Sealer};
 use crate::webrtc::event::{CandidatePair, DtlsState, IceState, WebRtcEvent};
-use rivero_engine::{Feedback, Outbox};
+use rivero_engine::{Feedback, MediaKind, Outbox};
 use std::net::SocketAddr;
 use str0m::crypto::dtls::SrtpProfile;
 use str0m::stats::PeerStats;
@@ -75,10 +75,15 @@ impl WebRtcSession {
 
     /// The DTLS handshake of a transport is done, and with it its SRTP keys are known.
     pub(super) fn on_connected(&mut self, transport: usize, out: &mut Outbox) {
+        let is_media = |line: &super::Line| line.plan.kind != MediaKind::Data;
         match self.transports[transport].outgoing() {
             Ok((outgoing, profile)) => {
                 tracing::info!(endpoint = %self.label, ?profile, "DTLS connected");
                 self.transports[transport].outgoing = Some(outgoing);
+            }
+            // A peer that only wants data channels need not ask for SRTP.
+            Err(why) if !self.transports[transport].lines.iter().any(is_media) => {
+                tracing::info!(endpoint = %self.label, "DTLS connected, for data channels only: {why}");
             }
             Err(why) => return self.fail(transport, &why, out),
         }
@@ -90,6 +95,7 @@ impl WebRtcSession {
         }
         // Whatever came before could not be sent: begin again, at a key frame.
         out.feedback(1, Feedback::Start);
+        self.begin_bitrates(transport, out);
     }
 
     /// The peer's RTCP is seen.
@@ -111,6 +117,7 @@ impl WebRtcSession {
             return;
         }
         self.transports[transport].tcp.close();
+        self.end_channels(transport, out);
         tracing::info!(endpoint = %self.label, state = dtls.name(), "the WebRTC peer is gone");
         self.tell_dtls(transport, dtls, out);
         self.tell_ice(
