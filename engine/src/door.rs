@@ -36,8 +36,15 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Lets nothing pass before a key frame.
 #[derive(Debug)]
 pub struct Gate {
-    closed: bool,
+    stand: Stand,
     asked: Option<MediaTime>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Open,
+    Closed,
+    Diverted,
 }
 
 /// What a gate says of a packet.
@@ -49,24 +56,37 @@ pub enum Passage {
     Stays,
     /// It stays out, and a key frame should be asked for.
     StaysAndAsks,
+    /// It reaches the consumer another way, behind what that one still has to catch up with.
+    Diverted,
 }
 
 impl Gate {
     /// Closed for video, always open for anything that a decoder can join at any packet.
     pub fn new(kind: MediaKind) -> Self {
-        Gate { closed: kind == MediaKind::Video, asked: None }
+        let stand = if kind == MediaKind::Video { Stand::Closed } else { Stand::Open };
+        Gate { stand, asked: None }
     }
 
     pub fn close(&mut self) {
-        self.closed = true;
+        self.stand = Stand::Closed;
     }
 
     pub fn open(&mut self) {
-        self.closed = false;
+        self.stand = Stand::Open;
     }
 
+    /// Sends everything another way until the gate is opened or closed.
+    pub fn divert(&mut self) {
+        self.stand = Stand::Diverted;
+    }
+
+    /// Whether it waits for a key frame.
     pub fn is_closed(&self) -> bool {
-        self.closed
+        self.stand == Stand::Closed
+    }
+
+    pub fn is_diverted(&self) -> bool {
+        self.stand == Stand::Diverted
     }
 
     /// Says that a request has just gone west.
@@ -75,12 +95,14 @@ impl Gate {
     }
 
     pub fn pass(&mut self, key: bool, now: MediaTime) -> Passage {
-        if !self.closed {
-            return Passage::Passes;
-        }
-        if key {
-            self.closed = false;
-            return Passage::Opens;
+        match self.stand {
+            Stand::Open => return Passage::Passes,
+            Stand::Diverted => return Passage::Diverted,
+            Stand::Closed if key => {
+                self.stand = Stand::Open;
+                return Passage::Opens;
+            }
+            Stand::Closed => {}
         }
         match self.asked {
             Some(asked) if now.since(asked) < ASK_AGAIN => Passage::Stays,
@@ -181,6 +203,8 @@ mod tests {
         assert_eq!(gate.pass(false, at(1000)), Passage::StaysAndAsks);
         assert_eq!(gate.pass(true, at(1001)), Passage::Opens);
         assert_eq!(gate.pass(false, at(1002)), Passage::Passes);
+        gate.divert();
+        assert_eq!(gate.pass(true, at(1003)), Passage::Diverted, "a key frame too");
         assert_eq!(Gate::new(MediaKind::Audio).pass(false, at(0)), Passage::Passes);
     }
 

@@ -4,6 +4,7 @@
 use crate::notice::{ErrorKind, What};
 use crate::{MediaKind, MediaTime, Packet};
 use std::any::Any;
+use std::time::Duration;
 
 /// Names a node on its worker. The generation makes a name that outlived its node meet nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +54,9 @@ pub enum Feedback {
     /// A consumer's path carries this much, in bps; [`NO_LIMIT`](crate::bitrate::NO_LIMIT) takes the last word back. What all
     /// consumers of an output say is merged there ([`bitrate`](crate::bitrate)): its producer hears the value that governs.
     Bitrate(u64),
+    /// A consumer of data holds so much that it wants no more for so long. Where others would have to wait too, the producer
+    /// hears of a short time at most.
+    Wait(Duration),
 }
 
 /// Everything that a node can be woken by.

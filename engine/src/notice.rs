@@ -8,6 +8,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ElementId(pub u64);
 
+impl ElementId {
+    /// Of what concerns no element alone: no element has this name.
+    pub const NONE: ElementId = ElementId(0);
+}
+
 #[derive(Debug)]
 pub struct Notice {
     pub at: MediaTime,
@@ -23,6 +28,8 @@ pub enum What {
     FlowOut { kind: MediaKind, pad: &'static str, flowing: bool },
     /// A consumer takes an output as it is, or not (`MediaTranscodingStateChanged`).
     Transcoding { kind: MediaKind, transcoding: bool },
+    /// A worker forwards this share of its video from now on, in eighths ([`crate::shard::ALL`] is everything). Of no element.
+    Overload { worker: u16, share: u8 },
     /// Something broke; the rest of the graph plays on.
     Error { kind: ErrorKind, description: String },
     /// Of a floor above: only that floor knows the type inside.

@@ -114,8 +114,19 @@ impl Bench {
         self.workers[worker].stalled = stalled;
     }
 
+    /// Tells a worker how busy it is, in thousandths of a core.
+    pub fn load(&mut self, worker: usize, busy: u32) {
+        self.workers[worker].shard.note_load(busy);
+        self.settle();
+    }
+
     pub fn nodes(&self) -> usize {
         self.workers.iter().map(|worker| worker.shard.nodes()).sum()
+    }
+
+    /// How many outputs have consumers on another worker, each counted once for each such worker.
+    pub fn landings(&self) -> usize {
+        self.workers.iter().map(|worker| worker.shard.landings()).sum()
     }
 
     /// Takes what was said since the last call.

@@ -3,8 +3,8 @@
 use rivero_engine::graph::{Change, Selection};
 use rivero_engine::hubs::{Dispatcher, OneToMany};
 use rivero_engine::notice::{ErrorKind, What};
-use rivero_engine::testing::{Bench, Tell, audio, message, probe, video};
-use rivero_engine::{Element, EngineError, MediaKind, Pipeline, elements};
+use rivero_engine::testing::{Bench, Sight, Tell, audio, message, probe, video};
+use rivero_engine::{Element, EngineError, Feedback, MediaKind, Pipeline, elements};
 use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {
@@ -446,4 +446,29 @@ fn what_comes_with_the_group_of_pictures_comes_after_it() {
     });
     let times: Vec<_> = seen.packets().iter().map(|p| (p.entered.as_nanos() / 1_000_000, p.discontinuity)).collect();
     assert_eq!(times, [(0, true), (40, false), (80, false), (120, false)]);
+}
+
+#[test]
+fn a_full_consumer_of_data_holds_up_its_producer_but_hardly_those_beside_it() {
+    let mut bench = Bench::new(2);
+    let pipeline = bench.pipeline();
+    let (source, heard) = add_probe(&mut bench, &pipeline, "source");
+    let (slow, _) = add_probe(&mut bench, &pipeline, "slow");
+    let (other, _) = add_probe(&mut bench, &pipeline, "other");
+    let ask = |bench: &mut Bench| {
+        heard.take();
+        bench.run(slow.tell(Tell::Say(Feedback::Wait(ms(3000))))).expect("the worker lives");
+        let waits = heard.take().into_iter().filter_map(|sight| match sight {
+            Sight::Feedback(Feedback::Wait(time)) => Some(time),
+            _ => None,
+        });
+        waits.collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&mut bench), [], "nobody feeds it");
+    bench.run(source.connect(&slow, &Selection::all())).expect("same pipeline");
+    assert_eq!(ask(&mut bench), [ms(3000)]);
+    bench.run(source.connect(&other, &Selection::all())).expect("same pipeline");
+    assert_eq!(ask(&mut bench), [ms(100)]);
+    bench.run(source.disconnect(&other, &Selection::all()));
+    assert_eq!(ask(&mut bench), [ms(3000)]);
 }

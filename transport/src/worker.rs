@@ -147,7 +147,7 @@ impl Worker {
         let mut load = Load::new(self.clock.now());
         loop {
             let deadline = shard.borrow().next_deadline();
-            let wake = load.wake(deadline);
+            let wake = load.wake(deadline, shard.borrow().is_shedding());
             tokio::select! {
                 biased;
                 _ = self.stopped.changed() => break,
@@ -161,7 +161,9 @@ impl Worker {
             }
             shard.borrow_mut().run();
             net.flush();
-            load.measure(self.clock.now(), &self.busy);
+            if let Some(busy) = load.measure(self.clock.now(), &self.busy) {
+                shard.borrow_mut().note_load(busy);
+            }
         }
         tracing::debug!(worker = self.number, dropped = net.dropped(), strangers = net.strangers.get(), "ended");
     }
@@ -205,16 +207,18 @@ impl Load {
         Load { since: now, cpu: thread_cpu(), busy: 0 }
     }
 
-    /// When the worker should wake: at its deadline, or to notice that it is no longer busy.
-    fn wake(&self, deadline: Option<MediaTime>) -> Option<MediaTime> {
-        let measure = (self.busy > 0).then(|| self.since + MEASURE);
+    /// When the worker should wake: at its deadline, or to notice that it is no longer busy. `shedding`: it leaves out video
+    /// until it has noticed that there is room.
+    fn wake(&self, deadline: Option<MediaTime>, shedding: bool) -> Option<MediaTime> {
+        let measure = (self.busy > 0 || shedding).then(|| self.since + MEASURE);
         [deadline, measure].into_iter().flatten().min()
     }
 
-    fn measure(&mut self, now: MediaTime, busy: &AtomicU32) {
+    /// Measures once a second, and then says how busy the thread was, in thousandths of a core.
+    fn measure(&mut self, now: MediaTime, busy: &AtomicU32) -> Option<u32> {
         let elapsed = now.since(self.since);
         if elapsed < MEASURE {
-            return;
+            return None;
         }
         let cpu = thread_cpu();
         let share = cpu.saturating_sub(self.cpu).as_micros() * 1000 / elapsed.as_micros().max(1);
@@ -222,6 +226,7 @@ impl Load {
         busy.store(self.busy, Ordering::Relaxed);
         self.since = now;
         self.cpu = cpu;
+        Some(self.busy)
     }
 }
 

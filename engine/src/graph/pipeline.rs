@@ -7,7 +7,7 @@ use crate::node::{HUB, NodeId, PortSpec};
 use crate::notice::ElementId;
 use crate::shard::{Build, Command, NodeReport};
 use crate::{Clock, EngineError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
@@ -153,7 +153,19 @@ impl Inner {
     pub async fn report(&self, node: NodeId) -> Option<NodeReport> {
         let (reply, answer) = oneshot::channel();
         self.shared.send(node.worker, Command::Report { node, reply }).await.ok()?;
-        answer.await.ok()?
+        let mut report = answer.await.ok()??;
+        let far: BTreeSet<u16> = report.outputs.iter().flat_map(|o| &o.roads).map(|(worker, _)| *worker).collect();
+        for worker in far {
+            let (reply, answer) = oneshot::channel();
+            self.shared.send(worker, Command::ReportLandings { node, reply }).await.ok()?;
+            for (port, mut link) in answer.await.ok()? {
+                let Some(output) = report.outputs.get_mut(port) else { continue };
+                // What was dropped on the way reached none of the consumers there.
+                link.dropped += output.roads.iter().find(|road| road.0 == worker).map_or(0, |road| road.1);
+                output.links.push(link);
+            }
+        }
+        Some(report)
     }
 
     /// Carries out a change on the workers. A link is made from the sink's side to the source's, and undone the other way

@@ -68,6 +68,11 @@ pub enum Command {
         node: NodeId,
         reply: oneshot::Sender<Option<NodeReport>>,
     },
+    /// The links on this worker of an element that lives on another.
+    ReportLandings {
+        node: NodeId,
+        reply: oneshot::Sender<Vec<(Port, LinkReport)>>,
+    },
 }
 
 /// What a shard says of one node.
@@ -85,12 +90,16 @@ pub struct PortReport {
     pub packets: u64,
     pub bytes: u64,
     pub caps: Option<Caps>,
+    /// Frames of an output that stayed out because the worker was at its limit.
+    pub left_out: u64,
     /// Moving average in ns since packets entered the pipeline, at this input.
     pub latency: Option<f64>,
     /// The same when they left through this element.
     pub end_to_end: Option<f64>,
-    /// Of an output: one for each consumer.
+    /// Of an output: one for each consumer. A shard knows those on its own worker; the control side adds the others.
     pub links: Vec<LinkReport>,
+    /// Of an output: each other worker with consumers of it, and what was dropped on the way there.
+    pub roads: Vec<(u16, u64)>,
 }
 
 #[derive(Debug)]
@@ -124,15 +133,10 @@ impl Shard {
                 let _ = reply.send(());
             }
             Command::AddSink { node, port, to, to_port, reply } => {
-                self.add_sink(node, port, to, to_port);
-                let _ = reply.send(());
+                self.join(node, port, (to, to_port), reply);
             }
             Command::RemoveSink { node, port, to, to_port, reply } => {
-                if let Some(output) = self.slot_mut(node).and_then(|slot| slot.outputs.get_mut(port)) {
-                    output.sinks.retain(|sink| (sink.to, sink.port) != (to, to_port));
-                }
-                self.forget_bitrate(node, port, (to, to_port));
-                let _ = reply.send(());
+                self.leave(node, port, (to, to_port), reply);
             }
             Command::Tell { node, command } => {
                 self.guarded(node, |node, out| node.handle(Input::Command(command), out));
@@ -148,6 +152,9 @@ impl Shard {
             }
             Command::Report { node, reply } => {
                 let _ = reply.send(self.slot(node).map(report));
+            }
+            Command::ReportLandings { node, reply } => {
+                let _ = reply.send(self.report_landings(node));
             }
         }
     }
@@ -171,9 +178,10 @@ impl Shard {
         }
     }
 
-    fn add_sink(&mut self, node: NodeId, port: Port, to: NodeId, to_port: Port) {
+    /// Adds a consumer that lives here to an output, or to the landing of one.
+    pub(super) fn add_sink(&mut self, node: NodeId, port: Port, (to, to_port): (NodeId, Port)) {
         let now = self.time;
-        let Some(output) = self.slot_mut(node).and_then(|slot| slot.outputs.get_mut(port)) else { return };
+        let Some(output) = self.output_mut(node, port) else { return };
         output.sinks.retain(|sink| (sink.to, sink.port) != (to, to_port));
         let mut sink = Sink::new(to, to_port, output.spec);
         let gated = sink.gate.is_closed();
@@ -196,9 +204,11 @@ fn report(slot: &Slot) -> NodeReport {
         packets: input.flow.packets,
         bytes: input.flow.bytes,
         caps: None,
+        left_out: 0,
         latency: input.flow.latency,
         end_to_end: input.end_to_end.latency,
         links: Vec::new(),
+        roads: Vec::new(),
     });
     let outputs = slot.outputs.iter().map(|output| PortReport {
         kind: output.spec.kind,
@@ -207,21 +217,25 @@ fn report(slot: &Slot) -> NodeReport {
         packets: output.flow.packets,
         bytes: output.flow.bytes,
         caps: output.caps.clone(),
+        left_out: output.thinning.frames,
         latency: None,
         end_to_end: None,
-        links: output.sinks.iter().map(link_report).collect(),
+        links: output.sinks.iter().filter(|sink| !sink.is_road()).map(Sink::report).collect(),
+        roads: output.sinks.iter().filter(|sink| sink.is_road()).map(|road| (road.to.worker, road.dropped)).collect(),
     });
     NodeReport { inputs: inputs.collect(), outputs: outputs.collect() }
 }
 
-fn link_report(sink: &Sink) -> LinkReport {
-    LinkReport {
-        to: sink.to,
-        port: sink.port,
-        packets: sink.packets,
-        bytes: sink.bytes,
-        dropped: sink.dropped,
-        gated: sink.gate.is_closed(),
+impl Sink {
+    pub(super) fn report(&self) -> LinkReport {
+        LinkReport {
+            to: self.to,
+            port: self.port,
+            packets: self.packets,
+            bytes: self.bytes,
+            dropped: self.dropped,
+            gated: self.gate.is_closed(),
+        }
     }
 }
 

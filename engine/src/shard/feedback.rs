@@ -6,6 +6,10 @@ use crate::Feedback;
 use crate::bitrate::NO_LIMIT;
 use crate::node::{Input, NodeId, Port};
 use crate::packet::MAX_HOPS;
+use std::time::Duration;
+
+/// For how long one of several consumers of data may hold up what the others are waiting for.
+const SHARED_WAIT: Duration = Duration::from_millis(100);
 
 impl Shard {
     pub(super) fn emit_feedback(&mut self, from: NodeId, input: Port, feedback: Feedback, hops: u8) {
@@ -13,7 +17,8 @@ impl Shard {
         let Some((to, port)) = source else { return };
         // In a ring of elements feedback would go round forever; whoever has not heard it by now is no source.
         let Some(hops) = hops.checked_add(1).filter(|hops| *hops <= MAX_HOPS) else { return };
-        if to.worker == self.worker {
+        if to.worker == self.worker || feedback == Feedback::Start {
+            // Who begins is served by the landing where there is one.
             self.queue.push_back(Work::Feedback { to, port, from: (from, input), feedback, hops });
         } else {
             self.peers.stage(to.worker, Crossing::Feedback { to, port, from: (from, input), feedback, hops });
@@ -34,9 +39,18 @@ impl Shard {
             }
             feedback = Feedback::KeyFrame;
         }
+        if to.worker != self.worker {
+            self.peers.stage(to.worker, Crossing::Feedback { to, port, from, feedback, hops });
+            return;
+        }
         if let Feedback::Bitrate(bps) = feedback {
             let Some(governing) = self.merge_bitrate(to, port, from, bps) else { return };
             feedback = Feedback::Bitrate(governing);
+        }
+        if let Feedback::Wait(time) = feedback
+            && self.has_other_consumers(to, port, from)
+        {
+            feedback = Feedback::Wait(time.min(SHARED_WAIT));
         }
         self.guarded(to, |node, out| {
             out.feedback_hops = hops;
@@ -44,11 +58,18 @@ impl Shard {
         });
     }
 
+    fn has_other_consumers(&self, node: NodeId, port: Port, consumer: (NodeId, Port)) -> bool {
+        let Some(output) = self.slot(node).and_then(|slot| slot.outputs.get(port)) else { return false };
+        let near = output.sinks.iter().any(|sink| !sink.is_road() && (sink.to, sink.port) != consumer);
+        near || output.roads.iter().any(|road| road.leads_elsewhere(consumer))
+    }
+
     /// Puts what one consumer of an output can take beside what the others can. `None` when the producer need not hear of it.
     fn merge_bitrate(&mut self, node: NodeId, port: Port, consumer: (NodeId, Port), bps: u64) -> Option<u64> {
         let (now, policy) = (self.time, self.bitrate_policy);
         let output = self.slot_mut(node)?.outputs.get_mut(port)?;
-        let connected = || output.sinks.iter().any(|sink| (sink.to, sink.port) == consumer);
+        let near = || output.sinks.iter().any(|sink| (sink.to, sink.port) == consumer);
+        let connected = || near() || output.roads.iter().any(|road| road.leads_to(consumer));
         if bps == NO_LIMIT {
             output.demand.forget(consumer);
         } else if output.demand.knows(consumer) || connected() {

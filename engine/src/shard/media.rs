@@ -1,5 +1,6 @@
 //! East: what a node wrote to an output goes to each consumer, through its gate, and to the next node's input.
 
+use super::departure::Crossing;
 use super::slot::{OutputPort, Sink};
 use super::{Shard, Work};
 use crate::door::Passage;
@@ -14,8 +15,9 @@ use std::time::Duration;
 const WARMED: usize = 8;
 
 impl Shard {
-    /// Counts a packet at the output and queues it for the consumers.
-    pub(super) fn emit_media(&mut self, from: NodeId, port: Port, packet: Packet) {
+    /// Counts a packet at the output and queues it for the consumers, unless the worker is at its limit.
+    pub(super) fn emit_media(&mut self, from: NodeId, port: Port, mut packet: Packet) {
+        let share = self.shed.share();
         let Some(output) = self.output_mut(from, port) else {
             debug_assert!(self.slot(from).is_none(), "a node wrote to an output that it does not have");
             return;
@@ -25,10 +27,14 @@ impl Shard {
         if output.caps.as_ref() != Some(&packet.caps) {
             output.caps = Some(packet.caps.clone());
         }
+        let judged = spec.kind == MediaKind::Video && output.thinning.concerns(&packet, share);
         if starts {
             self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
         }
         self.arm_flow_tick(from, self.time);
+        if judged && self.stays_out(from, port, &mut packet) {
+            return;
+        }
         self.queue.push_back(Work::Fan { from, port, packet });
     }
 
@@ -39,6 +45,9 @@ impl Shard {
         let same = |work: &mut Work| matches!(work, Work::Fan { from: f, port: p, .. } if (*f, *p) == (from, port));
         while let Some(Work::Fan { packet, .. }) = self.queue.pop_front_if(same) {
             burst.push(packet);
+        }
+        if from.worker != self.worker {
+            self.land(from, port, &mut burst);
         }
         self.fan_out(from, port, &burst);
         burst.clear();
@@ -51,7 +60,8 @@ impl Shard {
         let Some(output) = self.output_mut(from, port) else { return };
         let spec = output.spec;
         if spec.kind == MediaKind::Video && spec.description != HUB {
-            burst.iter().for_each(|packet| output.group.push(packet));
+            let held = !output.late.is_empty();
+            burst.iter().for_each(|packet| output.group.push(packet, held));
         }
         // Consumers are entered while the list is walked; it cannot change meanwhile, since commands wait for the pass to end.
         let mut sinks = std::mem::take(&mut output.sinks);
@@ -68,6 +78,7 @@ impl Shard {
                         let copy = sink.copy(packet);
                         passing.push(copy);
                     }
+                    Passage::Diverted => {}
                     Passage::Stays => sink.dropped += 1,
                     Passage::StaysAndAsks => {
                         sink.dropped += 1;
@@ -103,59 +114,22 @@ impl Shard {
         }
     }
 
-    fn output_mut(&mut self, node: NodeId, port: Port) -> Option<&mut OutputPort> {
+    /// The output of a node that lives here, or the landing of one that does not.
+    pub(super) fn output_mut(&mut self, node: NodeId, port: Port) -> Option<&mut OutputPort> {
+        if node.worker != self.worker {
+            return self.landings.get_mut(&(node, port));
+        }
         self.slot_mut(node)?.outputs.get_mut(port)
     }
 
     /// Tells a node that a key frame is wanted of its output.
     pub(super) fn ask_node(&mut self, node: NodeId, port: Port) {
-        let feedback = Feedback::KeyFrame;
-        self.queue.push_back(Work::Feedback { to: node, port, from: (node, port), feedback, hops: 0 });
-    }
-
-    /// Gives one consumer the output's group of pictures, and with it an open gate. False when there is no group: then the
-    /// gate is closed.
-    pub(super) fn begin_again(&mut self, node: NodeId, port: Port, consumer: (NodeId, Port)) -> bool {
-        let now = self.time;
-        let slot = self.nodes.get_mut(node.index as usize).filter(|s| s.id.generation == node.generation);
-        let Some(output) = slot.and_then(|slot| slot.outputs.get_mut(port)) else { return false };
-        let Some(sink) = output.sinks.iter_mut().find(|sink| (sink.to, sink.port) == consumer) else { return true };
-        if output.spec.kind != MediaKind::Video {
-            return true;
-        }
-        sink.gap = true;
-        if output.group.packets().is_empty() {
-            sink.gate.close();
-            sink.gate.note_asked(now);
-            return false;
-        }
-        sink.gate.open();
-        let mut copies: Vec<Packet> = output.group.packets().iter().map(|packet| sink.copy(packet)).collect();
-        let mut ask = false;
-        if consumer.0.worker == self.worker {
-            // At once: what is still queued for this consumer comes after the group.
-            self.deliver_media(consumer.0, consumer.1, &mut copies);
+        let (from, feedback) = ((node, port), Feedback::KeyFrame);
+        if node.worker == self.worker {
+            self.queue.push_back(Work::Feedback { to: node, port, from, feedback, hops: 0 });
         } else {
-            for copy in copies {
-                self.peers.send_media(node, port, sink, copy, now, &mut ask);
-            }
+            self.peers.stage(node.worker, Crossing::Feedback { to: node, port, from, feedback, hops: 0 });
         }
-        if ask {
-            self.ask_node(node, port);
-        }
-        true
-    }
-
-    /// Takes everything for this input that waits next in the queue, so that the node is entered once for all of it.
-    pub(super) fn deliver_arrived(&mut self, to: NodeId, port: Port, first: Packet) {
-        let mut arriving = std::mem::take(&mut self.arriving);
-        arriving.push(first);
-        let same = |work: &mut Work| matches!(work, Work::Media { to: t, port: p, .. } if (*t, *p) == (to, port));
-        while let Some(Work::Media { packet, .. }) = self.queue.pop_front_if(same) {
-            arriving.push(packet);
-        }
-        self.deliver_media(to, port, &mut arriving);
-        self.arriving = arriving;
     }
 
     /// Hands packets that arrived together to the node behind an input. `packets` is empty afterwards.

@@ -4,27 +4,36 @@
 //! through [`Shard::enter`]. Leaves: batches for other workers, notices, and the time of the next deadline. The driver calls
 //! [`Shard::run`] after it has handed something in, and again at [`Shard::next_deadline`].
 //!
-//! By direction: `media` (east), `feedback` (west), `command` (from the north), `departure` (to other workers), `timers`.
+//! By direction: `media` (east), `feedback` (west), `command` (from the north), `departure` and `landing` (to
+//! other workers and from them), `timers`. Beside the
+//! road: `catch_up` (consumers that come late) and `shed` (a worker at its limit).
 
+mod catch_up;
 mod command;
 mod departure;
 mod feedback;
+mod landing;
 mod media;
+mod shed;
 mod slot;
 mod timers;
 
 pub use command::{Build, BuildContext, Command, LinkReport, NodeReport, PortReport};
 pub use departure::{Batch, Crossing};
+pub use landing::Control;
+pub use shed::ALL;
 
 use crate::bitrate::BitratePolicy;
 use crate::node::{Input, NodeId, Outbox, Port};
 use crate::notice::{ErrorKind, Notice, NoticeSink, What};
 use crate::{Clock, Feedback, MediaTime, Node, Packet};
+use catch_up::CatchingUp;
 use departure::Peers;
+use shed::Shed;
 use slab::Slab;
-use slot::Slot;
+use slot::{OutputPort, Slot};
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,14 +42,9 @@ use tokio::sync::mpsc;
 
 /// What waits to be handed to a node of this shard.
 enum Work {
-    /// What an output gave, for all its consumers.
+    /// What an output gave, for all its consumers here.
     Fan {
         from: NodeId,
-        port: Port,
-        packet: Packet,
-    },
-    Media {
-        to: NodeId,
         port: Port,
         packet: Packet,
     },
@@ -51,6 +55,7 @@ enum Work {
         feedback: Feedback,
         hops: u8,
     },
+    Control(Box<Control>),
 }
 
 pub struct Shard {
@@ -70,6 +75,11 @@ pub struct Shard {
     timers: Timers,
     peers: Peers,
     bitrate_policy: BitratePolicy,
+    /// What comes from outputs of other workers, for consumers here.
+    landings: HashMap<(NodeId, Port), OutputPort>,
+    next_road: u32,
+    catching_up: CatchingUp,
+    shed: Shed,
     /// Where the node that is being entered writes; kept for its room.
     outbox: Option<Box<Outbox>>,
     /// Packets of one output on their way to its consumers; kept for its room.
@@ -100,6 +110,10 @@ impl Shard {
             timers: Timers::default(),
             bitrate_policy: BitratePolicy::default(),
             peers: Peers::new(peers),
+            landings: HashMap::new(),
+            next_road: 1,
+            catching_up: CatchingUp::default(),
+            shed: Shed::default(),
             outbox: None,
             burst: Vec::new(),
             arriving: Vec::new(),
@@ -130,15 +144,17 @@ impl Shard {
     /// Fires what is due, delivers until nothing is left to deliver, flushes whoever asked, and sends off the batches.
     pub fn run(&mut self) {
         self.refresh_time();
+        self.note_lateness();
         self.fire_timers(self.time);
+        self.hand_portions();
         loop {
             while let Some(work) = self.queue.pop_front() {
                 match work {
                     Work::Fan { from, port, packet } => self.fan_out_burst(from, port, packet),
-                    Work::Media { to, port, packet } => self.deliver_arrived(to, port, packet),
                     Work::Feedback { to, port, from, feedback, hops } => {
                         self.deliver_feedback(to, port, from, feedback, hops);
                     }
+                    Work::Control(control) => self.obey(*control),
                 }
             }
             if self.dirty.is_empty() {
@@ -159,7 +175,7 @@ impl Shard {
 
     /// When [`Shard::run`] should be called next, if nothing arrives before.
     pub fn next_deadline(&self) -> Option<MediaTime> {
-        [self.timers.next(), self.peers.next_try()].into_iter().flatten().min()
+        [self.timers.next(), self.peers.next_try(), self.catching_up.next()].into_iter().flatten().min()
     }
 
     fn slot(&self, id: NodeId) -> Option<&Slot> {

@@ -1,5 +1,8 @@
 //! What the shard keeps of each node: who feeds it, whom it feeds, what flowed.
 
+use super::catch_up::Late;
+use super::landing::Road;
+use super::shed::Thinning;
 use crate::bitrate::Demand;
 use crate::door::{Door, Gate, Policy};
 use crate::flow::FlowMeter;
@@ -43,7 +46,13 @@ pub(super) struct OutputPort {
     pub group: Group,
     /// What the consumers' paths carry.
     pub demand: Demand<(NodeId, Port)>,
+    /// Those on this worker, and each road to another.
     pub sinks: Vec<Sink>,
+    pub roads: Vec<Road>,
+    /// Those of the consumers that are still behind.
+    pub late: Vec<Late>,
+    /// What is left out while the worker is at its limit: of video only.
+    pub thinning: Thinning,
 }
 
 /// The entry of one consumer at its producer.
@@ -51,7 +60,7 @@ pub(super) struct Sink {
     pub to: NodeId,
     pub port: Port,
     pub gate: Gate,
-    /// Used only while the far worker is behind.
+    /// Of a road, and used only while the far worker is behind.
     pub door: Door,
     pub packets: u64,
     pub bytes: u64,
@@ -88,6 +97,23 @@ impl Sink {
     }
 }
 
+impl OutputPort {
+    pub fn new(spec: &PortSpec) -> Self {
+        OutputPort {
+            spec: *spec,
+            caps: None,
+            flow: FlowMeter::default(),
+            told_untouched: false,
+            group: Group::default(),
+            demand: Demand::default(),
+            sinks: Vec::new(),
+            roads: Vec::new(),
+            late: Vec::new(),
+            thinning: Thinning::default(),
+        }
+    }
+}
+
 impl Slot {
     pub fn new(id: NodeId, element: ElementId, node: Box<dyn Node>, inputs: &[PortSpec], outputs: &[PortSpec]) -> Self {
         let input = |spec: &PortSpec| InputPort {
@@ -96,21 +122,12 @@ impl Slot {
             flow: FlowMeter::default(),
             end_to_end: FlowMeter::default(),
         };
-        let output = |spec: &PortSpec| OutputPort {
-            spec: *spec,
-            caps: None,
-            flow: FlowMeter::default(),
-            told_untouched: false,
-            group: Group::default(),
-            demand: Demand::default(),
-            sinks: Vec::new(),
-        };
         Slot {
             id,
             element,
             node,
             inputs: inputs.iter().map(input).collect(),
-            outputs: outputs.iter().map(output).collect(),
+            outputs: outputs.iter().map(OutputPort::new).collect(),
             deadline: None,
             flow_tick: None,
             armed: None,

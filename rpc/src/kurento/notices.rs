@@ -78,6 +78,8 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
                 "mediaType": kind.name(),
             }),
         ),
+        // Of a worker and not of an object; the worker has logged it.
+        What::Overload { .. } => {}
         What::Error { kind, description } => {
             tracing::warn!(object = object.id(), "{description}");
             emit("Error", json!({ "type": error_type(kind), "errorCode": 0, "description": description }));
@@ -119,6 +121,8 @@ fn webrtc_event(event: WebRtcEvent) -> (&'static str, Map<String, Json>) {
         }
         WebRtcEvent::Connection { connected: now } => ("ConnectionStateChanged", state_change(now)),
         WebRtcEvent::Media { connected: now } => ("MediaStateChanged", state_change(now)),
+        WebRtcEvent::DataChannelOpened { stream } => ("DataChannelOpened", json!({ "channelId": stream })),
+        WebRtcEvent::DataChannelClosed { stream } => ("DataChannelClosed", json!({ "channelId": stream })),
     };
     (name, members(data))
 }

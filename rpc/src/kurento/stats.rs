@@ -6,7 +6,7 @@ use crate::bindings::{Answer, Call};
 use crate::objects::Object;
 use rivero_engine::MediaKind;
 use rivero_engine::shard::{NodeReport, PortReport};
-use rivero_transport::webrtc::StreamReport;
+use rivero_transport::webrtc::{ChannelReport, DataReport, StreamReport};
 use serde_json::{Map, Value as Json, json};
 use std::time::UNIX_EPOCH;
 
@@ -25,6 +25,12 @@ pub async fn read(call: Call) -> Answer {
         }
         for stream in report.outbound.iter().filter(of_kind) {
             insert(&mut stats, outbound(&call.object, stream, stamp));
+        }
+        if let Some(data) = report.data.filter(|_| wanted.is_none_or(|kind| kind == MediaKind::Data)) {
+            insert(&mut stats, peer_connection(&call.object, &data, stamp));
+            for channel in &data.channels {
+                insert(&mut stats, data_channel(&call.object, channel, stamp));
+            }
         }
     }
     if face.element.pipeline().latency_stats()
@@ -49,11 +55,15 @@ fn insert(stats: &mut Map<String, Json>, stat: Json) {
     }
 }
 
-/// An id that stays with its stream: the object's own, and what tells the stream from others.
-fn stream_id(object: &Object, direction: &str, stream: &StreamReport) -> String {
+/// An id that stays with what it names: the object's own, and what tells it from others.
+fn own_id(object: &Object, rest: &str) -> String {
     let last = object.id().rsplit('/').next().unwrap_or_default();
     let uuid = last.split('_').next().unwrap_or_default();
-    format!("{uuid}-{direction}-{}", stream.ssrc)
+    format!("{uuid}-{rest}")
+}
+
+fn stream_id(object: &Object, direction: &str, stream: &StreamReport) -> String {
+    own_id(object, &format!("{direction}-{}", stream.ssrc))
 }
 
 /// What both directions tell.
@@ -95,6 +105,35 @@ fn outbound(object: &Object, stream: &StreamReport, stamp: Stamp) -> Json {
     fields["targetBitrate"] = json!(0.0);
     fields["roundTripTime"] = stream.round_trip.into();
     typed("RTCOutboundRTPStreamStats", fields)
+}
+
+fn peer_connection(object: &Object, data: &DataReport, stamp: Stamp) -> Json {
+    let fields = json!({
+        "id": own_id(object, "session"),
+        "timestampMillis": stamp.millis,
+        "type": "session",
+        "dataChannelsOpened": data.opened,
+        "dataChannelsClosed": data.closed,
+    });
+    typed("RTCPeerConnectionStats", fields)
+}
+
+fn data_channel(object: &Object, channel: &ChannelReport, stamp: Stamp) -> Json {
+    let fields = json!({
+        "id": own_id(object, &format!("data-{}", channel.serial)),
+        "timestampMillis": stamp.millis,
+        "type": "datachannel",
+        "label": channel.label,
+        "protocol": channel.protocol,
+        // As in Kurento, before a stream is chosen.
+        "datachannelid": channel.stream.unwrap_or(0),
+        "state": channel.state.name(),
+        "messagesSent": channel.messages_sent,
+        "bytesSent": channel.bytes_sent,
+        "messagesReceived": channel.messages_received,
+        "bytesReceived": channel.bytes_received,
+    });
+    typed("RTCDataChannelStats", fields)
 }
 
 /// Moving averages in ns: at each input since media entered the pipeline, and for endpoints until it left again.

@@ -1,15 +1,15 @@
 //! `WebRtcEndpoint`: candidates, addresses, states.
 
 use super::base_rtp_endpoint::Bandwidths;
-use super::face::{ElementFace, Role, parent_pipeline, webrtc};
+use super::face::{ElementFace, Role, element, parent_pipeline, webrtc};
 use super::media::Media;
-use super::values::typed;
+use super::values::{members, typed};
 use crate::bindings::{Answer, Bindings, Call, Made, Make};
-use crate::config::settings::TurnServer;
 use crate::error::Error;
 use crate::objects::lock;
+use rivero_transport::net::nat::{Host, ServerAddress, TurnUrl};
 use rivero_transport::sdp::Candidate;
-use rivero_transport::webrtc::{EndpointOptions, WebRtcEndpoint};
+use rivero_transport::webrtc::{ChannelOptions, DataChannelError, EndpointOptions, WebRtcEndpoint};
 use serde_json::{Map, Value as Json, json};
 use std::future::ready;
 use std::net::IpAddr;
@@ -50,8 +50,8 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
         .factory(CLASS, move |make| create(make, media.clone()))
         .method(CLASS, "gatherCandidates", gather_candidates)
         .method(CLASS, "addIceCandidate", add_ice_candidate)
-        .method(CLASS, "createDataChannel", |call| ready(no_data_channels(&call)))
-        .method(CLASS, "closeDataChannel", |call| ready(no_data_channels(&call)))
+        .method(CLASS, "createDataChannel", create_data_channel)
+        .method(CLASS, "closeDataChannel", close_data_channel)
         .getter(CLASS, "ICECandidatePairs", candidate_pairs)
         .getter(CLASS, "IceConnectionState", ice_states)
         .getter(CLASS, "DtlsConnectionState", dtls_states)
@@ -65,7 +65,11 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
         .getter(CLASS, "stunServerPort", |call| {
             ready(webrtc(&call.object).map(|face| face.settings().stun_port.into()))
         })
-        .setter(CLASS, "stunServerPort", |call| ready(set_stun_port(&call)));
+        .setter(CLASS, "stunServerPort", |call| ready(set_stun_port(&call)))
+        .getter(CLASS, "turnUrl", |call| {
+            ready(webrtc(&call.object).map(|face| face.settings().turn_url.clone().into()))
+        })
+        .setter(CLASS, "turnUrl", |call| ready(set_turn_url(&call)));
     bind_texts(bindings);
 }
 
@@ -73,7 +77,7 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
 fn bind_texts(bindings: &mut Bindings) {
     type Place = fn(&mut Settings) -> &mut String;
     type Apply = fn(&WebRtcFace, &str);
-    let rows: [(&'static str, Place, Apply); 5] = [
+    let rows: [(&'static str, Place, Apply); 4] = [
         (
             "networkInterfaces",
             |s| &mut s.network_interfaces,
@@ -99,17 +103,11 @@ fn bind_texts(bindings: &mut Bindings) {
         (
             "stunServerAddress",
             |s| &mut s.stun_address,
-            |_, text| {
-                address("stunServerAddress", text);
-            },
-        ),
-        (
-            "turnUrl",
-            |s| &mut s.turn_url,
-            |_, text| {
-                if !text.is_empty() && text.parse::<TurnServer>().is_err() {
-                    tracing::warn!("the turnUrl is not of the form user:password@address:port(?transport=udp|tcp|tls)");
+            |face, text| {
+                if !text.is_empty() && text.parse::<Host>().is_err() {
+                    tracing::warn!(property = "stunServerAddress", "a value that is no host is not used");
                 }
+                apply_stun(face);
             },
         ),
     ];
@@ -129,6 +127,36 @@ fn bind_texts(bindings: &mut Bindings) {
     }
 }
 
+/// Address and port are two properties of one server.
+fn apply_stun(face: &WebRtcFace) {
+    let settings = face.settings();
+    let port = u16::try_from(settings.stun_port).ok();
+    let server = settings.stun_address.parse().ok().zip(port).map(|(host, port)| ServerAddress { host, port });
+    drop(settings);
+    face.endpoint.options().stun = server;
+}
+
+/// A text that is no TURN URL is kept to be read back, and told with an `Error` event, as in Kurento; no relay is used.
+fn set_turn_url(call: &Call) -> Answer {
+    let face = webrtc(&call.object)?;
+    let text = call.args.string("turnUrl");
+    text.clone_into(&mut face.settings().turn_url);
+    let parsed = text.parse::<TurnUrl>();
+    if let Err(why) = &parsed
+        && !text.is_empty()
+    {
+        // The text itself stays out: it may hold a password.
+        let description =
+            format!("The turnUrl is not user:password@host:port(?transport=[udp|tcp|tls]), and not used: {why}");
+        tracing::warn!(endpoint = call.object.id(), "{description}");
+        let media = &element(&call.object)?.media;
+        let data = json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": description });
+        media.emit(&call.object, "Error", members(data), media.wall());
+    }
+    face.endpoint.options().turn = parsed.ok();
+    Ok(Json::Null)
+}
+
 /// An address, or a log line when the text is none.
 fn address(property: &str, text: &str) -> Option<IpAddr> {
     let parsed = text.parse().ok();
@@ -136,6 +164,14 @@ fn address(property: &str, text: &str) -> Option<IpAddr> {
         tracing::warn!(property, "a value that is no IP address is not used");
     }
     parsed
+}
+
+/// A host as its property shows it: an IPv6 address without brackets.
+fn host_text(host: &Host) -> String {
+    match host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    }
 }
 
 async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
@@ -149,11 +185,10 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
         external_v4: configured.external_ipv4.map(IpAddr::V4),
         external_v6: configured.external_ipv6.map(IpAddr::V6),
         ice_tcp: configured.ice_tcp,
+        stun: configured.stun_server.clone(),
+        turn: configured.turn_server.clone(),
         ..EndpointOptions::default()
     };
-    if options.use_data_channels {
-        tracing::warn!(endpoint = %make.id, "useDataChannels: data channels are not supported yet and are refused");
-    }
     if make.args.opt_string("certificateKeyType") == Some("RSA") {
         tracing::debug!(endpoint = %make.id, "certificateKeyType RSA is answered with an ECDSA certificate");
     }
@@ -163,9 +198,9 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
         network_interfaces: options.network_interfaces.join(","),
         external_v4: text(options.external_v4),
         external_v6: text(options.external_v6),
-        stun_address: configured.stun_server.map(|stun| stun.ip().to_string()).unwrap_or_default(),
+        stun_address: configured.stun_server.as_ref().map(|stun| host_text(&stun.host)).unwrap_or_default(),
         stun_port: i64::from(configured.stun_server_port),
-        turn_url: configured.turn_server.as_ref().map(TurnServer::url).unwrap_or_default(),
+        turn_url: configured.turn_server.as_ref().map(TurnUrl::reveal).unwrap_or_default(),
         ..Settings::default()
     };
     let endpoint = WebRtcEndpoint::create(&pipeline, make.id.to_string(), options, media.webrtc.clone()).await?;
@@ -179,7 +214,9 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
 fn set_stun_port(call: &Call) -> Answer {
     let port = call.args.integer("stunServerPort");
     if (1..=65_535).contains(&port) {
-        webrtc(&call.object)?.settings().stun_port = port;
+        let face = webrtc(&call.object)?;
+        face.settings().stun_port = port;
+        apply_stun(face);
     }
     Ok(Json::Null)
 }
@@ -221,9 +258,42 @@ async fn add_ice_candidate(call: Call) -> Answer {
     Ok(Json::Null)
 }
 
-fn no_data_channels(call: &Call) -> Answer {
-    webrtc(&call.object)?;
-    Err(Error::OperationNotSupported("Data channels are not supported".to_owned()))
+async fn create_data_channel(call: Call) -> Answer {
+    let args = &call.args;
+    let options = ChannelOptions {
+        label: args.string("label").to_owned(),
+        protocol: args.string("protocol").to_owned(),
+        ordered: args.boolean("ordered"),
+        max_packet_lifetime: ChannelOptions::limit(args.integer("maxPacketLifeTime")),
+        max_retransmits: ChannelOptions::limit(args.integer("maxRetransmits")),
+    };
+    webrtc(&call.object)?.endpoint.create_data_channel(options).await?;
+    Ok(Json::Null)
+}
+
+/// As in Kurento it is no error that there is no such channel.
+async fn close_data_channel(call: Call) -> Answer {
+    let endpoint = &webrtc(&call.object)?.endpoint;
+    // A number that is no stream's: the highest is reserved and never used (RFC 8832, section 6).
+    let stream = u16::try_from(call.args.integer("channelId")).unwrap_or(u16::MAX);
+    endpoint.close_data_channel(stream).await?;
+    Ok(Json::Null)
+}
+
+impl From<DataChannelError> for Error {
+    fn from(error: DataChannelError) -> Self {
+        match error {
+            DataChannelError::NotNegotiated => {
+                Error::OperationNotSupported("Data channels are not supported".to_owned())
+            }
+            DataChannelError::BothLimits => Error::IllegalParam("Syntax error".to_owned()),
+            DataChannelError::TooLong | DataChannelError::TooMany | DataChannelError::Gone => {
+                tracing::warn!("a data channel cannot be created: {error}");
+                Error::Unexpected("Can not create data channel".to_owned())
+            }
+            DataChannelError::Engine(error) => error.into(),
+        }
+    }
 }
 
 /// In Kurento 7's spelling; Kurento 6 wrote `streamID` and `componentID`.

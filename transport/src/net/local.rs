@@ -3,6 +3,8 @@
 
 use super::Route;
 use super::demux::{Demux, is_stun};
+use super::nat::reflexive::{QueryId, response_id};
+use super::nat::{RelayHandle, RelayNews, TurnUrl, open_relay};
 use super::path::Path;
 use super::port::{ReceiveRoom, UdpPort};
 use super::send::{SendBuffer, Way};
@@ -145,6 +147,11 @@ impl LocalNet {
         self.demux.borrow_mut().add_name(ufrag, route);
     }
 
+    /// The transport that a STUN request asks for; `None` for anything else.
+    pub fn find_name(&self, request: &[u8]) -> Option<Route> {
+        self.demux.borrow().find_name(request)
+    }
+
     /// The session has seen an authenticated STUN request from there.
     pub fn bind(&self, port: u16, remote: SocketAddr, route: Route) {
         self.demux.borrow_mut().bind(port, remote, route);
@@ -152,6 +159,18 @@ impl LocalNet {
 
     pub fn forget(&self, node: NodeId) {
         self.demux.borrow_mut().forget(node);
+    }
+
+    /// Queues a question to a STUN server; the answer goes to [`WebRtcSession::receive_reflexive`].
+    pub fn ask(&self, id: QueryId, node: NodeId, datagram: Datagram) {
+        self.demux.borrow_mut().add_query(id, node);
+        self.outgoing.borrow_mut().push(datagram);
+    }
+
+    /// Asks a TURN server for a relay; its news go to [`WebRtcSession::on_relay`].
+    pub fn open_relay(self: &Rc<Self>, url: TurnUrl, node: NodeId) -> RelayHandle {
+        let net = self.clone();
+        open_relay(url, self.clock.clone(), move |news| net.on_relay(node, news))
     }
 
     /// Queues a datagram; it leaves when the pass is over.
@@ -207,6 +226,10 @@ impl LocalNet {
         for _ in 0..BATCHES_A_TURN {
             let mut room = self.room.borrow_mut();
             let count = port.receive(&mut room, |source, destination, bytes| {
+                if let Some(asker) = self.asker(bytes) {
+                    shard.enter::<WebRtcSession, _>(asker, |session, out| session.receive_reflexive(bytes, out));
+                    return;
+                }
                 let route = self.demux.borrow().find(port.number(), source, bytes);
                 let Some((node, transport)) = route else {
                     self.strangers.set(self.strangers.get() + 1);
@@ -228,6 +251,25 @@ impl LocalNet {
             self.rearm.notify_one();
         }
         more
+    }
+
+    /// Whose question to a STUN server this answers.
+    fn asker(&self, bytes: &[u8]) -> Option<NodeId> {
+        let id = response_id(bytes)?;
+        self.demux.borrow().find_query(&id)
+    }
+
+    /// Hands in what a relay has to say, as [`LocalNet::receive_turn`] does with what arrives at a port.
+    fn on_relay(&self, node: NodeId, news: RelayNews<'_>) {
+        let Some(shard) = self.shard.borrow().upgrade() else { return };
+        let mut shard = shard.borrow_mut();
+        let before = shard.next_deadline();
+        shard.enter::<WebRtcSession, _>(node, |session, out| session.on_relay(news, out));
+        shard.run();
+        self.flush();
+        if shard.next_deadline() != before {
+            self.rearm.notify_one();
+        }
     }
 }
 

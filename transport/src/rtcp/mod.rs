@@ -11,7 +11,7 @@ mod write;
 
 pub use ntp::NtpTime;
 pub use write::{
-    write_bye, write_cname, write_nack, write_pli, write_receiver_report, write_remb, write_sender_report,
+    write_bye, write_cname, write_fir, write_nack, write_pli, write_receiver_report, write_remb, write_sender_report,
 };
 
 use std::marker::PhantomData;

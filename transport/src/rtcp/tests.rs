@@ -60,6 +60,14 @@ fn fir_names_streams_and_commands() {
     assert_eq!(entries.collect::<Vec<_>>(), [(7, 3), (8, 255)]);
 }
 
+#[test]
+fn a_fir_reads_as_it_was_written() {
+    let mut bytes = Vec::new();
+    write_fir(&mut bytes, 1, 7, 200);
+    let Rtcp::Fir { sender: 1, entries } = only(&bytes) else { panic!("a FIR") };
+    assert_eq!(entries.collect::<Vec<_>>(), [(7, 200)]);
+}
+
 /// A report as a browser sends it: mantissa 0x3ffff with exponent 3.
 #[test]
 fn remb_and_its_limits() {

@@ -4,7 +4,7 @@
 //! peer agreed to reduced sizes (RFC 3550 §6.1, RFC 5506).
 
 use super::{
-    APPLICATION, BYE, NACK, PAYLOAD_FEEDBACK, PLI, RECEIVER_REPORT, REMB, ReportBlock, SENDER_REPORT,
+    APPLICATION, BYE, FIR, NACK, PAYLOAD_FEEDBACK, PLI, RECEIVER_REPORT, REMB, ReportBlock, SENDER_REPORT,
     SOURCE_DESCRIPTION, SenderInfo, TRANSPORT_FEEDBACK,
 };
 
@@ -73,6 +73,16 @@ pub fn write_pli(out: &mut Vec<u8>, sender: u32, media: u32) {
     write_packet(out, PAYLOAD_FEEDBACK, PLI, |out| {
         put(out, sender);
         put(out, media);
+    });
+}
+
+/// Asks for a key frame of `media` (RFC 5104 §4.3.1). Each request has a number of its own.
+pub fn write_fir(out: &mut Vec<u8>, sender: u32, media: u32, number: u8) {
+    write_packet(out, PAYLOAD_FEEDBACK, FIR, |out| {
+        put(out, sender);
+        put(out, 0);
+        put(out, media);
+        put(out, u32::from(number) << 24);
     });
 }
 

@@ -35,9 +35,9 @@ pub use candidate::{Address, Candidate, CandidateError, CandidateType, Related, 
 pub use error::SdpError;
 pub use model::{Attribute, Bandwidth, Connection, Media, Origin, SessionDescription};
 pub use negotiate::{
-    ABS_SEND_TIME, Codec, DtlsRole, IceCredentials, Kind, LocalCodec, LocalMedia, LocalSession, MID, Modern,
-    Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, Remote, TRANSPORT_CC, answer, describe_gathered, offer,
-    process_answer,
+    ABS_SEND_TIME, Codec, DtlsRole, IceCredentials, Kind, LocalCodec, LocalMedia, LocalSession, MAX_MESSAGE_SIZE, MID,
+    Modern, Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, Remote, TRANSPORT_CC, answer, describe_gathered,
+    offer, process_answer,
 };
 pub use parse::{MAX_LINES_PER_SECTION, MAX_MEDIA, MAX_TEXT_BYTES, parse};
 pub use write::write;

@@ -7,7 +7,7 @@
 //!
 //! A message that a peer sent on any channel enters the graph with the channel's label, and with whether it was text or
 //! binary. An endpoint that gets it from the graph sends it on its open channel of the same label, or on its oldest
-//! open channel where none is called so. With one channel on each side, which is all that Kurento allows, that is Kurento's rule.
+//! open channel where none is called so (but for a label whose own channel here ran over). With one channel on each side, which is all that Kurento allows, that is Kurento's rule.
 
 use rivero_engine::EngineError;
 
@@ -120,9 +120,15 @@ pub struct DataReport {
 }
 
 /// The position of the channel that a message labelled `label` goes out on, among open channels in the order of their opening.
-pub(super) fn channel_for<'a>(label: &str, open: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
+/// `is_bound`: it goes out on a channel of that label or not at all.
+pub(super) fn channel_for<'a>(
+    label: &str,
+    open: impl Iterator<Item = &'a str> + Clone,
+    is_bound: impl FnOnce(&str) -> bool,
+) -> Option<usize> {
     let same = open.clone().position(|other| other == label);
-    same.or_else(|| open.clone().next().map(|_| 0))
+    let any = || open.clone().next().filter(|_| !is_bound(label)).map(|_| 0);
+    same.or_else(any)
 }
 
 #[cfg(test)]
@@ -131,12 +137,14 @@ mod tests {
 
     #[test]
     fn a_message_goes_to_the_channel_of_its_label_or_to_the_oldest() {
-        let find = |label, open: &[&'static str]| channel_for(label, open.iter().copied());
+        let find = |label, open: &[&'static str]| channel_for(label, open.iter().copied(), |label| label == "bound");
         assert_eq!(find("chat", &["chat"]), Some(0));
         assert_eq!(find("chat", &["files"]), Some(0), "one channel takes everything, as in Kurento");
         assert_eq!(find("chat", &["files", "chat", "chat"]), Some(1));
         assert_eq!(find("other", &["files", "chat"]), Some(0));
         assert_eq!(find("chat", &[]), None);
+        assert_eq!(find("bound", &["files"]), None);
+        assert_eq!(find("bound", &["files", "bound"]), Some(1));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::event::SessionReport;
 use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPlan};
 use super::session::WebRtcSession;
 use crate::net::local_addresses;
+use crate::net::nat::{ServerAddress, TurnUrl};
 use crate::sdp::{
     self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, MID,
     Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, SdpError, SessionDescription, TRANSPORT_CC,
@@ -14,9 +15,15 @@ use crate::sdp::{
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
 use rivero_engine::{Caps, Codec, Element, EngineError, MediaKind, Pipeline};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::oneshot;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Candidates that may wait until somebody wants to see our description: of every address one, and a relay.
+const LATER: usize = 256;
+/// How long the name of a STUN server may take to resolve: the application waits meanwhile.
+const RESOLVE: Duration = Duration::from_secs(2);
 
 /// What all endpoints of the process share.
 pub struct WebRtcConfig {
@@ -39,6 +46,10 @@ pub struct EndpointOptions {
     pub network_interfaces: Vec<String>,
     pub external_v4: Option<IpAddr>,
     pub external_v6: Option<IpAddr>,
+    /// Asked where our ports are seen from outside (server reflexive candidates).
+    pub stun: Option<ServerAddress>,
+    /// Asked for a relay.
+    pub turn: Option<TurnUrl>,
     /// Offers TCP candidates beside UDP ones.
     pub ice_tcp: bool,
     /// kbps; 0 for none.
@@ -84,7 +95,22 @@ struct State {
     remote: Option<SessionDescription>,
     /// The m-lines of each transport, by mid and position.
     transports: Vec<Vec<(String, usize)>>,
+    /// What was found at once, and what servers have said since.
     candidates: Vec<Candidate>,
+    late: Vec<Candidate>,
+    later: Option<mpsc::Receiver<Candidate>>,
+}
+
+impl State {
+    /// Our description, with the candidates gathered so far.
+    fn describe(&mut self) -> Option<String> {
+        if let Some(later) = &mut self.later {
+            self.late.extend(std::iter::from_fn(|| later.try_recv().ok()));
+        }
+        let local = self.local.as_ref()?;
+        let lists = vec![[&self.candidates[..], &self.late].concat(); local.media.len()];
+        Some(sdp::write(&sdp::describe_gathered(local, &lists)))
+    }
 }
 
 pub struct WebRtcEndpoint {
@@ -221,7 +247,7 @@ impl WebRtcEndpoint {
                 state.transports = transports;
                 state.remote = Some(answer);
                 state.stage = Stage::Done;
-                Ok(self.describe(&state).unwrap_or_default())
+                Ok(state.describe().unwrap_or_default())
             }
             Err(why) => {
                 state.stage = Stage::Offered(offered);
@@ -234,17 +260,24 @@ impl WebRtcEndpoint {
     ///
     /// Errors: [`NegotiationError::NotGathered`].
     pub async fn gather_candidates(&self) -> Result<(), NegotiationError> {
+        let stun = self.stun_addresses().await;
+        let (later, receiver) = mpsc::channel(LATER);
         let plan = {
-            let state = self.state();
+            let mut state = self.state();
             if state.local.is_none() {
                 return Err(NegotiationError::NotGathered("there is no description yet".to_owned()));
             }
+            // Before the first can be told: applications ask for our description as soon as they hear of it.
+            (state.late, state.later) = (Vec::new(), Some(receiver));
             let options = self.options();
             GatherPlan {
                 addresses: local_addresses(&options.network_interfaces),
                 external_v4: options.external_v4,
                 external_v6: options.external_v6,
                 tcp: options.ice_tcp,
+                stun,
+                turn: options.turn.clone(),
+                later,
                 own_port: state.offerer,
                 transports: state.transports.clone(),
             }
@@ -256,6 +289,22 @@ impl WebRtcEndpoint {
         Ok(())
     }
 
+    /// Where the STUN server is; nowhere, with a line in the log, when its name does not lead there.
+    async fn stun_addresses(&self) -> Vec<SocketAddr> {
+        let Some(server) = self.options().stun.clone() else { return Vec::new() };
+        match tokio::time::timeout(RESOLVE, server.resolve()).await {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(why)) => {
+                tracing::warn!(%server, "the STUN server's name cannot be resolved: {why}");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::warn!(%server, "the STUN server's name takes too long to resolve");
+                Vec::new()
+            }
+        }
+    }
+
     /// Hands a remote candidate on; `index` is the m-line that it is for.
     pub async fn add_ice_candidate(&self, candidate: Candidate, index: Option<usize>) -> Result<(), EngineError> {
         self.element.tell(SessionCommand::AddCandidate { index, candidate }).await
@@ -263,7 +312,7 @@ impl WebRtcEndpoint {
 
     /// Our description, with the candidates gathered so far.
     pub fn local_description(&self) -> Option<String> {
-        self.describe(&self.state())
+        self.state().describe()
     }
 
     pub fn remote_description(&self) -> Option<String> {
@@ -313,12 +362,6 @@ impl WebRtcEndpoint {
         let (reply, answer) = oneshot::channel();
         self.element.tell(SessionCommand::Open { transports, reply }).await?;
         answer.await.map_err(|_| EngineError::Released)?.map_err(NegotiationError::NotOpened)
-    }
-
-    fn describe(&self, state: &State) -> Option<String> {
-        let local = state.local.as_ref()?;
-        let lists = vec![state.candidates.clone(); local.media.len()];
-        Some(sdp::write(&sdp::describe_gathered(local, &lists)))
     }
 
     /// What we bring to a negotiation of `lines` m-lines: everything random is made here.
@@ -442,7 +485,6 @@ fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
     Some(PayloadType {
         number: codec.pt,
         caps,
-        codec: name,
         pli: has("nack pli"),
         fir: has("ccm fir"),
         nack: has("nack"),

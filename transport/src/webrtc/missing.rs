@@ -13,14 +13,13 @@ const PATIENCE: Duration = Duration::from_millis(5);
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 /// The answer to a request may be later than the round trip by this, or by an eighth of that.
 const MARGIN: Duration = Duration::from_millis(5);
-/// The first requests for a packet follow each other as fast as an answer can come, so that it still comes in time; the
-/// others not, so that a network that is gone for a moment is outlived.
-const QUICK: u8 = 3;
+/// Of the requests for a packet the second comes when the first can no longer be answered. Then either the network loses much, or
+/// luck was bad: the next ones wait for half as long, so that the packet still comes in time at the price of coming twice now
+/// and then. The last ones take their time, so that a network that is gone for a moment is outlived.
+const QUICK: u8 = 7;
 const SLOWER: Duration = Duration::from_millis(50);
 /// After so many requests a packet is given up.
-const MOST_ASKED: u8 = 10;
-/// str0m takes no packet that is further than this behind the newest.
-const LATE: u64 = 100;
+const MOST_ASKED: u8 = 12;
 /// When more is missing than this, a key frame costs less, and comes sooner.
 const MOST: usize = 300;
 
@@ -74,14 +73,6 @@ impl Missing {
         }
     }
 
-    /// The whole number of a packet that is missed, and that str0m would take for too old.
-    pub fn late(&self, number: u16) -> Option<u64> {
-        let newest = self.newest?;
-        let behind = u64::from((newest as u16).wrapping_sub(number));
-        let sequence = newest.checked_sub(behind).filter(|_| behind > LATE)?;
-        self.gaps.binary_search_by_key(&sequence, |gap| gap.sequence).is_ok().then_some(sequence)
-    }
-
     /// When [`Missing::ask`] should be called.
     pub fn due(&self) -> Option<MediaTime> {
         self.due.filter(|_| !self.gaps.is_empty())
@@ -104,7 +95,12 @@ impl Missing {
                 return false;
             }
             gap.asked += 1;
-            gap.due = now + if gap.asked <= QUICK { quick } else { quick.max(SLOWER) };
+            gap.due = now
+                + match gap.asked {
+                    1 => quick,
+                    2..=QUICK => quick / 2,
+                    _ => quick.max(SLOWER),
+                };
             lost.push(gap.sequence as u16);
             true
         });
@@ -192,20 +188,6 @@ mod tests {
         missing.note(304, false, at(10));
         assert_eq!((missing.is_broken(), missing.due()), (true, None));
         assert!(after(&[1, 1_000_000]).is_broken());
-    }
-
-    #[test]
-    fn what_str0m_would_refuse_is_known_by_its_whole_number() {
-        let mut missing = after(&[65_500, 65_502, 65_600]);
-        assert_eq!(missing.late(65_501), None, "99 behind");
-        missing.note(65_602, false, at(0));
-        assert_eq!(missing.late(65_501), Some(65_501));
-        assert_eq!(missing.late(65_502), None, "it came");
-        missing.note(65_501, false, at(0));
-        assert_eq!(missing.late(65_501), None, "only once");
-        missing.note(65_750, false, at(0));
-        assert_eq!(missing.late(69), Some(65_605));
-        assert_eq!(missing.late(65_400), None, "before the first");
     }
 
     proptest! {

@@ -28,6 +28,7 @@ mod missing;
 mod plan;
 mod rewrite;
 mod session;
+mod source;
 
 pub use certificate::{Certificate, CertificateError};
 pub use crypto::{Handshake, Watch, WorkerCrypto};

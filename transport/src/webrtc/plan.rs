@@ -3,23 +3,22 @@
 use super::bitrate::{BandwidthLimits, RembParams};
 use super::data::{ChannelOptions, DataChannelError};
 use super::event::SessionReport;
+use crate::net::nat::TurnUrl;
 use crate::sdp::Candidate;
-use rivero_engine::{Caps, Codec, MediaKind};
-use std::net::IpAddr;
-use tokio::sync::oneshot;
+use rivero_engine::{Caps, MediaKind};
+use std::net::{IpAddr, SocketAddr};
+use tokio::sync::{mpsc, oneshot};
 
 /// One negotiated payload type.
 #[derive(Clone, Debug)]
 pub struct PayloadType {
     pub number: u8,
     pub caps: Caps,
-    pub codec: Codec,
     pub pli: bool,
     pub fir: bool,
     pub nack: bool,
     pub remb: bool,
     /// The payload type that retransmits this one (RFC 4588), if negotiated.
-    #[expect(dead_code, reason = "for the sending half, which does not retransmit on a source of its own yet")]
     pub rtx: Option<u8>,
 }
 
@@ -46,10 +45,8 @@ pub struct LinePlan {
     #[expect(dead_code, reason = "for the sending half, which does not write the tag yet")]
     pub mid: Option<(u8, String)>,
     /// The source on which we send again what was lost; only where a payload type has `rtx`.
-    #[expect(dead_code, reason = "for the sending half, which does not retransmit on a source of its own yet")]
     pub local_rtx_ssrc: Option<u32>,
     /// The source on which the peer sends again, if it announced one.
-    #[expect(dead_code, reason = "for the session, which asks for no retransmission on another source yet")]
     pub remote_rtx_ssrc: Option<u32>,
 }
 
@@ -82,6 +79,12 @@ pub struct GatherPlan {
     pub external_v6: Option<IpAddr>,
     /// Offers TCP beside UDP.
     pub tcp: bool,
+    /// The addresses of the STUN server, best first.
+    pub stun: Vec<SocketAddr>,
+    /// The TURN server to ask for a relay.
+    pub turn: Option<TurnUrl>,
+    /// Where candidates go that are found after the reply.
+    pub later: mpsc::Sender<Candidate>,
     /// Uses a port of its own rather than the worker's.
     pub own_port: bool,
     /// The m-lines that share each transport: their mids and positions.
@@ -96,6 +99,7 @@ pub enum SessionCommand {
     },
     Gather {
         plan: GatherPlan,
+        /// What was found at once. The rest is told as [`super::WebRtcEvent`]s, and goes to `later`.
         reply: oneshot::Sender<Result<Vec<Candidate>, String>>,
     },
     /// For the transport of an m-line; `None` for all.

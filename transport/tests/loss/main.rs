@@ -195,9 +195,10 @@ fn a_publisher_that_loses_packets_is_repaired_in_time() {
                 (0, 1),
                 "nothing is given up; the one request was the viewer's start"
             );
-            // Each lost packet, original or answer, is one request that arrives; a few lost ones are not media.
+            // Each lost packet, original or answer, is one request that arrives; a few lost ones are not media, and what was
+            // asked for twice is asked for again before the answer can come.
             let Outcome { lost, nacked, .. } = outcome;
-            assert!(lost >= 30 && nacked <= lost && nacked * 10 >= lost * 9, "{nacked} for {lost}");
+            assert!(lost >= 30 && nacked * 10 <= lost * 13 && nacked * 10 >= lost * 9, "{nacked} for {lost}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub use sdp::{BadCodec, ConfiguredCodec, SdpSettings};
 pub use server::{
     RegistrarSettings, ResourceSettings, SecureSettings, ServerSettings, SettingsError, WebSocketSettings,
 };
-pub use webrtc::{BadTurnUrl, Dscp, TurnServer, TurnTransport, WebRtcSettings};
+pub use webrtc::{Dscp, WebRtcSettings};
 
 use super::Line;
 use super::tree::{Tree, ValueError, wrong};

@@ -1,6 +1,7 @@
 //! The example tree under `fixtures/config`, and the rules for missing and bad values.
 
 use rivero_engine::bitrate::BitratePolicy;
+use rivero_transport::net::nat::{Host, ServerAddress, TurnTransport, TurnUrl};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ fn elements(text: &str) -> (ElementSettings, Vec<String>) {
     let settings = ElementSettings::read(&ini(text), &mut lines);
     assert!(lines.iter().all(|line| line.severity == Severity::Warning));
     (settings, lines.into_iter().map(|line| line.text).collect())
+}
+
+fn ip(address: &str) -> Host {
+    Host::Ip(address.parse().expect("an address"))
 }
 
 fn codec(encoding: &str, clock_rate: u32, channels: Option<u8>) -> ConfiguredCodec {
@@ -95,12 +100,12 @@ fn the_example_tree_sets_every_element_setting() {
             video_codecs: vec![codec("VP8", 90_000, None), codec("H264", 90_000, None)],
         },
         webrtc: WebRtcSettings {
-            stun_server: Some("198.51.100.1:3479".parse().expect("an address")),
+            stun_server: Some(ServerAddress { host: ip("198.51.100.1"), port: 3479 }),
             stun_server_port: 3479,
-            turn_server: Some(TurnServer {
+            turn_server: Some(TurnUrl {
                 user: "user".to_owned(),
                 password: "password".to_owned(),
-                address: "198.51.100.2:3480".parse().expect("an address"),
+                server: ServerAddress { host: ip("198.51.100.2"), port: 3480 },
                 transport: TurnTransport::Tcp,
             }),
             pem_certificate_rsa: Some(modules.join("rsa.pem")),
@@ -259,13 +264,13 @@ fn ports_are_clamped_minimum_first() {
 
 #[test]
 fn bad_element_values_give_way_to_defaults_and_say_so() {
-    let text = "[modules.kurento.WebRtcEndpoint]\niceTcp=true\nqos-dscp=LOUD\nstunServerAddress=stun.example\n\
-                turnURL=me:hunter2@turn.example:1\nexternalIPv4=::1\nenable-h265=1\nexternalIPv6=\n\
+    let text = "[modules.kurento.WebRtcEndpoint]\niceTcp=true\nqos-dscp=LOUD\nstunServerAddress=not an ip\n\
+                turnURL=me:hunter2@198.51.100.1\nexternalIPv4=::1\nenable-h265=1\nexternalIPv6=\n\
                 [modules.kurento.PlayerEndpoint]\nrtspClientPortRange=9-1\n[modules.kurento.RecorderEndpoint]\ngapsFix=ALL\n";
     let (settings, lines) = elements(text);
     let webrtc = &settings.webrtc;
     assert!(webrtc.ice_tcp && !webrtc.enable_h265);
-    assert_eq!((webrtc.qos_dscp, webrtc.stun_server, webrtc.turn_server.as_ref()), (None, None, None));
+    assert_eq!((webrtc.qos_dscp, &webrtc.stun_server, &webrtc.turn_server), (None, &None, &None));
     assert_eq!((webrtc.external_ipv4, webrtc.external_ipv6), (None, None));
     assert_eq!((settings.player.rtsp_client_ports, settings.recorder.gaps_fix), (None, GapsFix::None));
     for key in [
@@ -301,16 +306,16 @@ fn old_names_still_work_and_newer_ones_go_first() {
 }
 
 #[test]
-fn turn_urls_are_read_strictly_and_shown_without_credentials() {
-    let server: TurnServer = "1700000000:me:p@ss@[2001:db8::1]:3478?transport=tls".parse().expect("valid");
-    assert_eq!((server.user.as_str(), server.password.as_str()), ("1700000000:me", "p@ss"));
-    assert_eq!(server.transport, TurnTransport::Tls);
-    assert_eq!(server.masked(), "<user:password>@[2001:db8::1]:3478?transport=tls");
-    assert_eq!(format!("{server:?}"), server.masked());
-    assert_eq!(server.url().parse(), Ok(server));
-    for bad in ["", "u:p@turn.example:1", "u:p@192.0.2.1", "u@192.0.2.1:1", ":p@192.0.2.1:1", "u:p@192.0.2.1:1?x=y"] {
-        assert_eq!(bad.parse::<TurnServer>(), Err(BadTurnUrl), "{bad}");
-    }
+fn servers_may_have_names() {
+    let (settings, lines) = elements(
+        "[modules.kurento.WebRtcEndpoint]\nstunServerAddress=Stun.example\nstunServerPort=19302\n\
+         turnURL=u:p@turn.example:443?transport=tls\n",
+    );
+    assert_eq!(lines, Vec::<String>::new());
+    let stun = settings.webrtc.stun_server.map(|server| server.to_string());
+    assert_eq!(stun.as_deref(), Some("stun.example:19302"));
+    let turn = settings.webrtc.turn_server.map(|url| url.reveal());
+    assert_eq!(turn.as_deref(), Some("u:p@turn.example:443?transport=tls"));
 }
 
 #[test]

@@ -1,20 +1,22 @@
 //! The settings of WebRtcEndpoint: STUN, TURN, certificates, addresses to announce, ICE over TCP, DSCP.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use super::Section;
 use crate::config::Line;
 use crate::config::tree::Tree;
+use rivero_transport::net::nat::{Host, ServerAddress, TurnUrl, TurnUrlError};
 
 /// `WebRtcEndpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebRtcSettings {
-    pub stun_server: Option<SocketAddr>,
+    /// By address or by name; Kurento knows addresses only.
+    pub stun_server: Option<ServerAddress>,
     /// The port for a STUN server that is set by its address only (through the API).
     pub stun_server_port: u16,
-    pub turn_server: Option<TurnServer>,
+    /// By address or by name, too.
+    pub turn_server: Option<TurnUrl>,
     /// PEM files with certificate and private key, resolved; whether they are valid is for their reader to say.
     pub pem_certificate_rsa: Option<PathBuf>,
     pub pem_certificate_ecdsa: Option<PathBuf>,
@@ -27,79 +29,6 @@ pub struct WebRtcSettings {
     /// Used when an endpoint's constructor says NO_VALUE.
     pub qos_dscp: Option<Dscp>,
     pub enable_h265: bool,
-}
-
-/// A TURN server with its credentials, which neither `Debug` nor [`TurnServer::masked`] shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TurnServer {
-    pub user: String,
-    pub password: String,
-    pub address: SocketAddr,
-    pub transport: TurnTransport,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TurnTransport {
-    #[default]
-    Udp,
-    Tcp,
-    Tls,
-}
-
-impl TurnTransport {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        }
-    }
-}
-
-/// The text is not `user:password@ip:port[?transport=udp|tcp|tls]`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a TURN server is written user:password@ip:port[?transport=udp|tcp|tls]")]
-pub struct BadTurnUrl;
-
-impl TurnServer {
-    /// The URL as a log may show it.
-    pub fn masked(&self) -> String {
-        format!("<user:password>@{}?transport={}", self.address, self.transport.name())
-    }
-
-    /// The URL as a client set it or reads it back.
-    pub fn url(&self) -> String {
-        format!("{}:{}@{}?transport={}", self.user, self.password, self.address, self.transport.name())
-    }
-}
-
-impl std::fmt::Debug for TurnServer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.masked())
-    }
-}
-
-impl FromStr for TurnServer {
-    type Err = BadTurnUrl;
-
-    fn from_str(text: &str) -> Result<Self, BadTurnUrl> {
-        // Passwords may contain an '@'; addresses cannot.
-        let (credentials, server) = text.trim().rsplit_once('@').ok_or(BadTurnUrl)?;
-        // Time-limited credentials have a ':' in the user name (`expiry:user`) and none in the password.
-        let (user, password) = credentials.rsplit_once(':').ok_or(BadTurnUrl)?;
-        let (address, transport) = match server.split_once('?') {
-            None => (server, TurnTransport::Udp),
-            Some((address, "transport=udp")) => (address, TurnTransport::Udp),
-            Some((address, "transport=tcp")) => (address, TurnTransport::Tcp),
-            Some((address, "transport=tls")) => (address, TurnTransport::Tls),
-            Some(_) => return Err(BadTurnUrl),
-        };
-        let address = address.parse().map_err(|_| BadTurnUrl)?;
-        if user.is_empty() || password.is_empty() {
-            return Err(BadTurnUrl);
-        }
-        Ok(Self { user: user.to_owned(), password: password.to_owned(), address, transport })
-    }
 }
 
 /// A value of Kurento's enumeration `DSCPValue`, without `NO_VALUE`.
@@ -170,10 +99,10 @@ impl WebRtcSettings {
         let mut section = Section::of_class(tree, "WebRtcEndpoint", lines);
         let config_path = section.text("configPath");
         let stun_server_port = section.at_least("stunServerPort", 1, "a port from 1 to 65535").unwrap_or(3478);
-        let stun_address: Option<IpAddr> = section.parsed_text("stunServerAddress", "an IP address");
+        let stun_host: Option<Host> = section.parsed_text("stunServerAddress", "an IP address or a host name");
         let (external_ipv4, external_ipv6) = external_addresses(&mut section);
         Self {
-            stun_server: stun_address.map(|address| SocketAddr::new(address, stun_server_port)),
+            stun_server: stun_host.map(|host| ServerAddress { host, port: stun_server_port }),
             stun_server_port,
             turn_server: turn_server(&mut section),
             pem_certificate_rsa: rsa_certificate(&mut section, config_path.as_deref()),
@@ -193,10 +122,10 @@ fn names(text: &str) -> Vec<String> {
     parts.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-fn turn_server(section: &mut Section<'_>) -> Option<TurnServer> {
+fn turn_server(section: &mut Section<'_>) -> Option<TurnUrl> {
     let url = section.text("turnURL")?;
     url.parse()
-        .map_err(|error| {
+        .map_err(|error: TurnUrlError| {
             let path = section.path("turnURL");
             // The value itself stays out of the log: what is malformed may still hold a password.
             section.warn(format!("Error deserializing '{path}' from config: {error}"));

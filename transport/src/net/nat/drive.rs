@@ -65,7 +65,7 @@ impl RelayHandle {
     }
 }
 
-/// Asks a server for a relay, of the server's own family of addresses. Returns at once; call inside a `LocalSet`.
+/// Asks a server for a relay, of the server's own family of addresses. Returns at once; call on the worker's runtime.
 ///
 /// `news` is called on this thread, never from within this function or [`Relay::send`], and not after the handle is dropped.
 pub fn open_relay(url: TurnUrl, clock: Arc<dyn Clock>, news: impl FnMut(RelayNews<'_>) + 'static) -> RelayHandle {

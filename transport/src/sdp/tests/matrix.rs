@@ -100,8 +100,9 @@ fn with_the_switch_off_nothing_modern_is_answered() {
     for (name, text) in BROWSERS {
         let done = negotiate(text, &LocalSession { use_data_channels: true, ..local_session(3) });
         let answer = write(&done.answer);
-        for word in ["rtx/", "apt=", "transport-cc", TRANSPORT_CC, MID, "a=msid:", "ssrc-group", "a=rid", "a=simulcast"]
-        {
+        let words =
+            ["rtx/", "apt=", "transport-cc", TRANSPORT_CC, MID, "a=msid:", "ssrc-group", "a=rid", "a=simulcast"];
+        for word in words.into_iter().chain(["a=max-message-size"]) {
             assert!(!answer.contains(word), "{name}: {word}");
         }
         for media in &done.media {
@@ -109,6 +110,20 @@ fn with_the_switch_off_nothing_modern_is_answered() {
             assert_eq!((media.extension(TRANSPORT_CC), media.extension(MID)), (None, None), "{name}");
         }
     }
+}
+
+#[test]
+fn the_message_size_is_said_to_whoever_says_his_and_in_our_offers() {
+    let said = "a=max-message-size:262144\r\n";
+    let text = fixture!("data-only.offer");
+    let answers = |text: &str, local: &LocalSession| write(&negotiate(text, local).answer).contains(said);
+    let local = LocalSession { use_data_channels: true, ..local_session(3) };
+    assert!(answers(text, &modern(3)) && !answers(text, &local));
+    let silent: String = text.split_inclusive('\n').filter(|line| !line.starts_with("a=max-message-size")).collect();
+    assert!(silent.len() < text.len() && !answers(&silent, &modern(3)));
+    let offers = |local: &LocalSession| write(&offer(local, ALL).expect("an offer").0).contains(said);
+    assert!(offers(&modern(3)) && !offers(&local));
+    assert!(!offers(&LocalSession { use_data_channels: false, ..modern(3) }));
 }
 
 #[test]

@@ -1,33 +1,25 @@
 //! From the control side.
 
-use super::super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
+use super::super::plan::{LinePlan, SessionCommand, TransportPlan};
 use super::bitrate::Bitrates;
 use super::data::DataChannels;
+use super::gather::add_local;
 use super::history::History;
-use super::outgoing::SendLine;
-use super::{Gathered, KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
-use crate::net::tcp::{Connections, TcpPort};
-use crate::sdp::{self, Address, CandidateType, TcpType};
+use super::outgoing::{Rtx, SendLine};
+use super::{KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
+use crate::net::tcp::Connections;
+use crate::sdp::{self, Address, TcpType};
 use crate::webrtc::bitrate::RembParams;
-use crate::webrtc::event::{DtlsState, IceState, StreamReport, TransportStatus, WebRtcEvent};
+use crate::webrtc::event::{DtlsState, StreamReport, TransportStatus};
 use crate::webrtc::missing::Missing;
 use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
-use rivero_engine::{Codec, MediaKind, Outbox};
-use std::net::{IpAddr, SocketAddr};
+use rivero_engine::{MediaKind, Outbox};
+use std::net::SocketAddr;
 use std::time::Duration;
-use str0m::format::{Codec as RtcCodec, FormatParams};
-use str0m::media::{Frequency, MediaKind as RtcKind, Mid};
-use str0m::net::TcpType as RtcTcpType;
-use str0m::rtp::Extension;
-use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
+use str0m::{Candidate, IceCreds, RtcConfig};
 
-/// How often a session's counters are taken from str0m, and its selected pair is looked at.
-const STATS_INTERVAL: Duration = Duration::from_secs(1);
-/// The same for a session that receives nothing and has only the pair to look at.
+/// How often the selected pair is looked at, which may change without a datagram of its own.
 const PAIR_INTERVAL: Duration = Duration::from_secs(3);
-
-/// What active TCP candidates say for a port (RFC 6544, section 4.5).
-const DISCARD: u16 = 9;
 
 impl WebRtcSession {
     pub(super) fn command(&mut self, command: SessionCommand, out: &mut Outbox) {
@@ -83,8 +75,7 @@ impl WebRtcSession {
 
     fn open_transport(&mut self, plan: TransportPlan, out: &mut Outbox) -> Result<Transport, String> {
         let now = self.net.clock.instant(out.now());
-        let receives = plan.lines.iter().any(|line| line.receives && line.kind != MediaKind::Data);
-        let mut config = RtcConfig::new()
+        let config = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
             .clear_extension_map()
@@ -92,22 +83,8 @@ impl WebRtcSession {
             .set_crypto_provider(self.net.crypto.provider())
             .set_sctp_max_message_size(sdp::MAX_MESSAGE_SIZE)
             .set_sctp_max_buffered_amount(super::data::ROOM)
-            .set_local_ice_credentials(IceCreds { ufrag: plan.local_ufrag.clone(), pass: plan.local_pwd })
-            .set_stats_interval(Some(if receives { STATS_INTERVAL } else { PAIR_INTERVAL }));
-        if let Some(id) = plan.lines.iter().find_map(|line| line.abs_send_time) {
-            config = config.set_extension(id, Extension::AbsoluteSendTime);
-        }
-        for payload_type in plan.lines.iter().flat_map(|line| &line.payload_types) {
-            let (codec, rate, channels) = rtc_codec(payload_type.codec);
-            config.codec_config().add_config(
-                payload_type.number.into(),
-                None,
-                codec,
-                rate,
-                channels,
-                FormatParams::default(),
-            );
-        }
+            .set_local_ice_credentials(IceCreds { ufrag: plan.local_ufrag.clone(), pass: plan.local_pwd.clone() })
+            .set_stats_interval(Some(PAIR_INTERVAL));
         let dtls = self.net.crypto.watch_next();
         let mut rtc = Box::new(config.build(now));
         for gathered in &self.gathered {
@@ -123,8 +100,7 @@ impl WebRtcSession {
         api.set_ice_controlling(plan.controlling);
         let send_lines = plan.lines.iter().map(send_line).collect();
         let sending = PORTS.map(|kind| plan.lines.iter().position(|line| line.kind == kind && line.sends));
-        let lines: Vec<Line> =
-            plan.lines.into_iter().enumerate().map(|(n, line)| open_line(n, line, &self.remb, &mut rtc)).collect();
+        let lines: Vec<Line> = plan.lines.into_iter().map(|line| open_line(line, &self.remb)).collect();
         rtc.direct_api().start_dtls(plan.dtls_active).map_err(|why| why.to_string())?;
         self.net.add_name(plan.local_ufrag, (self.id, self.transports.len()));
         let mut transport = Transport {
@@ -142,7 +118,7 @@ impl WebRtcSession {
             due: out.now(),
             way: None,
             round_trip: None,
-            late: None,
+            reception: None,
             checking: false,
             ice_ready: false,
             alive: true,
@@ -151,40 +127,6 @@ impl WebRtcSession {
             transport.add_remote_candidate(candidate);
         }
         Ok(transport)
-    }
-
-    fn gather(&mut self, plan: GatherPlan, out: &mut Outbox) -> Result<Vec<sdp::Candidate>, String> {
-        if plan.own_port && self.own_port.is_none() {
-            self.own_port = Some(self.net.open_port().map_err(|why| why.to_string())?);
-        }
-        let streams = plan.transports.len().max(1);
-        self.status.transports.resize_with(streams, TransportStatus::default);
-        for stream in 0..streams {
-            self.tell_ice(stream, IceState::Gathering, out);
-        }
-        let port = self.udp_port().clone();
-        let tcp = plan.tcp.then(|| self.net.tcp_port()).flatten();
-        let usable = plan.addresses.iter().filter(|ip| port.serves(**ip));
-        let hosts = usable.enumerate().map(|(n, ip)| host_candidates(n, *ip, port.number(), tcp.as_deref(), &plan));
-        let gathered: Vec<Gathered> = hosts.flatten().collect();
-        for candidate in &gathered {
-            for transport in &mut self.transports {
-                add_local(&mut transport.rtc, candidate);
-            }
-            let text = candidate.shown.to_string();
-            for (mid, index) in plan.transports.iter().flatten() {
-                out.tell(WebRtcEvent::CandidateFound { candidate: text.clone(), mid: mid.clone(), index: *index });
-            }
-        }
-        self.gathered = gathered;
-        out.tell(WebRtcEvent::GatheringDone);
-        for index in 0..self.transports.len() {
-            if self.transports[index].checking {
-                self.tell_ice(index, IceState::Connecting, out);
-            }
-            self.turn(index, out);
-        }
-        Ok(self.gathered.iter().map(|gathered| gathered.shown.clone()).collect())
     }
 
     fn add_remote_candidate(&mut self, index: Option<usize>, candidate: sdp::Candidate, out: &mut Outbox) {
@@ -230,34 +172,8 @@ impl Transport {
     }
 }
 
-fn add_local(rtc: &mut Rtc, gathered: &Gathered) {
-    let address = gathered.address;
-    let candidate = match gathered.shown.tcptype {
-        None => Candidate::builder().udp().host(address).build(),
-        Some(TcpType::Passive) => Candidate::builder().tcp().host(address).tcptype(RtcTcpType::Passive).build(),
-        // To str0m it is one with the passive one, whose address it shares.
-        Some(TcpType::Active | TcpType::SimultaneousOpen) => return,
-    };
-    match candidate {
-        Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
-        Err(why) => tracing::debug!(%address, "a local address is no candidate: {why}"),
-    }
-}
-
-fn open_line(number: usize, plan: LinePlan, remb: &RembParams, rtc: &mut Rtc) -> Line {
-    let mid = Mid::from(number.to_string().as_str());
-    let mut api = rtc.direct_api();
-    if plan.kind != MediaKind::Data {
-        api.declare_media(mid, if plan.kind == MediaKind::Audio { RtcKind::Audio } else { RtcKind::Video });
-        if plan.receives {
-            for ssrc in &plan.remote_ssrcs {
-                api.expect_stream_rx((*ssrc).into(), None, mid, None).suppress_nack(true);
-            }
-        }
-    }
+fn open_line(plan: LinePlan, remb: &RembParams) -> Line {
     Line {
-        mid,
-        admitted: 0,
         receiving: None,
         padding: PaddingGaps::default(),
         missing: Missing::default(),
@@ -284,8 +200,16 @@ fn send_line(plan: &LinePlan) -> SendLine {
         reported: 0,
         abs_send_time,
         history: resends.then(History::default),
-        rtx: None,
+        rtx: rtx(plan),
     }
+}
+
+/// Where the peer takes what is sent again on a source of its own.
+fn rtx(plan: &LinePlan) -> Option<Rtx> {
+    let ssrc = plan.local_rtx_ssrc?;
+    let payload_types = plan.payload_types.iter().filter_map(|of| Some((of.number, of.rtx?))).collect();
+    let next_sequence = u64::from(getrandom::u32().unwrap_or(1) % (1 << 14));
+    Some(Rtx { ssrc, payload_types, next_sequence })
 }
 
 /// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.
@@ -296,50 +220,4 @@ pub(super) fn nack(plan: &LinePlan) -> bool {
 /// Whether REMB goes to and fro: as with NACK, the preferred format decides.
 fn remb_negotiated(plan: &LinePlan) -> bool {
     plan.kind == MediaKind::Video && plan.payload_types.first().is_some_and(|payload_type| payload_type.remb)
-}
-
-/// In RTP mode the format only names a payload type; its parameters play no part.
-fn rtc_codec(codec: Codec) -> (RtcCodec, Frequency, Option<u8>) {
-    match codec {
-        Codec::Opus => (RtcCodec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2)),
-        Codec::Pcmu => (RtcCodec::PCMU, Frequency::EIGHT_KHZ, None),
-        Codec::Pcma => (RtcCodec::PCMA, Frequency::EIGHT_KHZ, None),
-        Codec::G722 => (RtcCodec::G722, Frequency::EIGHT_KHZ, None),
-        Codec::Vp8 | Codec::Message => (RtcCodec::Vp8, Frequency::NINETY_KHZ, None),
-        Codec::Vp9 => (RtcCodec::Vp9, Frequency::NINETY_KHZ, None),
-        Codec::Av1 => (RtcCodec::Av1, Frequency::NINETY_KHZ, None),
-        Codec::H264 => (RtcCodec::H264, Frequency::NINETY_KHZ, None),
-        Codec::H265 => (RtcCodec::H265, Frequency::NINETY_KHZ, None),
-    }
-}
-
-/// The host candidates of one of our addresses: the first address has the highest preference. UDP as RFC 8445, section 5.1.2,
-/// has it; for TCP Kurento's type and direction preferences (RFC 6544, section 4.2), and its order.
-fn host_candidates(number: usize, ip: IpAddr, port: u16, tcp: Option<&TcpPort>, plan: &GatherPlan) -> Vec<Gathered> {
-    let external = if ip.is_ipv4() { plan.external_v4 } else { plan.external_v6 };
-    let tcp = tcp.filter(|tcp| tcp.serves(ip)).map(TcpPort::number);
-    let rank = number.min(8191) as u32;
-    let mut gathered = Vec::new();
-    let mut add = |tcptype: Option<TcpType>, preference: u32, at: u16, shown_port: u16| {
-        let each = if plan.tcp { 3 } else { 1 };
-        let shown = sdp::Candidate {
-            foundation: (number * each + gathered.len() + 1).to_string(),
-            component: 1,
-            transport: if tcptype.is_some() { sdp::Transport::Tcp } else { sdp::Transport::Udp },
-            priority: (preference << 8) | 255,
-            address: Address::Ip(external.unwrap_or(ip)),
-            port: shown_port,
-            typ: CandidateType::Host,
-            related: None,
-            tcptype,
-            extensions: Vec::new(),
-        };
-        gathered.push(Gathered { address: SocketAddr::new(ip, at), shown });
-    };
-    add(None, (126 << 16) | (65_535 - rank), port, port);
-    if let Some(tcp) = tcp {
-        add(Some(TcpType::Active), (60 << 16) | (4 << 13) | (8191 - rank), tcp, DISCARD);
-        add(Some(TcpType::Passive), (60 << 16) | (2 << 13) | (8191 - rank), tcp, tcp);
-    }
-    gathered
 }

@@ -1,19 +1,20 @@
 //! Data channels on a worker: messages of the peer go into the graph, messages of the graph to the peer.
 //!
 //! What waits for a slow peer is bounded. A channel that may lose messages loses the newest beyond [`UNRELIABLE_ROOM`]. A reliable
-//! one may not: when a transport holds [`ROOM`] for its peer, the channel that wants to add to it is closed and an `Error` is
-//! raised, so that the application knows rather than finds a gap. SCTP here cannot hold back a sender for the sake of
-//! another peer's slowness.
+//! one may not: while more than half of [`ROOM`] is taken, the peer that feeds it is held back (`hold`): as long as it takes where
+//! nobody else listens to that one, otherwise a little. A channel that runs over all the same is closed and an `Error` is raised, so
+//! that the application knows rather than finds a gap.
 
 use super::super::data::{
     ChannelOptions, ChannelReport, ChannelState, DataChannelError, DataReport, MOST_CHANNELS, channel_for,
 };
 use super::super::plan::TransportPlan;
+use super::hold::{Intake, wait_for};
 use super::receive::port_of;
 use super::{Transport, WebRtcSession};
 use crate::webrtc::event::WebRtcEvent;
 use bytes::Bytes;
-use rivero_engine::{Body, Caps, MediaKind, Message, Outbox, Packet};
+use rivero_engine::{Body, Caps, Feedback, MediaKind, Message, Outbox, Packet};
 use std::sync::Arc;
 use str0m::Rtc;
 use str0m::change::SdpOffer;
@@ -24,7 +25,7 @@ pub(super) const ROOM: usize = 4 << 20;
 /// The same for one channel that may lose messages.
 const UNRELIABLE_ROOM: usize = 1 << 20;
 /// How often a peer may let a reliable channel run over: what waited in it stays in SCTP's queue. Then it gets no further channel.
-const MOST_OVERRUNS: u32 = 4;
+const MOST_OVERRUNS: usize = 4;
 
 /// The data channels of a transport.
 pub(super) struct DataChannels {
@@ -35,9 +36,11 @@ pub(super) struct DataChannels {
     closed: u64,
     serial: u64,
     dropped: u64,
-    overruns: u32,
+    /// Labels of reliable channels that ran over: what carries them is not sent on another channel instead.
+    overruns: Vec<Arc<str>>,
     /// Something was written since str0m was last asked what to send.
     written: bool,
+    pub intake: Intake,
     caps: Caps,
 }
 
@@ -53,11 +56,14 @@ struct Channel {
 
 /// What became of a message of the graph.
 enum Outcome {
-    Sent,
+    /// `filled`: bytes that wait for the peer; 0 for what may be lost, which holds nobody back.
+    Sent { filled: usize },
     /// Nobody listens, or it may be lost.
     Dropped,
-    /// To be told.
+    /// To be told; of each channel once.
     Failed(String),
+    /// To be told; the channel is being closed.
+    Overrun(String),
 }
 
 impl DataChannels {
@@ -72,8 +78,9 @@ impl DataChannels {
             closed: 0,
             serial: 0,
             dropped: 0,
-            overruns: 0,
+            overruns: Vec::new(),
             written: false,
+            intake: Intake::default(),
             caps,
         }
     }
@@ -99,8 +106,13 @@ impl DataChannels {
         self.channels.iter_mut().find(|channel| channel.id == id)
     }
 
-    fn open_channels(&self) -> impl Iterator<Item = &Channel> + Clone {
-        self.channels.iter().filter(|channel| channel.report.state == ChannelState::Open)
+    /// The position of the channel on which a message labelled so goes out.
+    fn choose(&self, label: &str) -> Option<usize> {
+        let is_open = |(_, channel): &(usize, &Channel)| channel.report.state == ChannelState::Open;
+        let open = self.channels.iter().enumerate().filter(is_open);
+        let labels = open.clone().map(|(_, channel)| &*channel.label);
+        let at = channel_for(label, labels, |label| self.overruns.iter().any(|other| **other == *label))?;
+        open.map(|(at, _)| at).nth(at)
     }
 }
 
@@ -181,7 +193,7 @@ impl WebRtcSession {
         let config = this.rtc.channel(id).and_then(|channel| channel.config().cloned());
         let (Some(data), Some(config), Some(stream)) = (&mut this.data, config, stream) else { return };
         if data.find(id).is_none() {
-            if data.channels.len() >= MOST_CHANNELS || data.overruns >= MOST_OVERRUNS {
+            if data.channels.len() >= MOST_CHANNELS || data.overruns.len() >= MOST_OVERRUNS {
                 tracing::warn!(endpoint = %self.label, stream, "one data channel too many is closed at once");
                 this.rtc.direct_api().close_data_channel(id);
                 return;
@@ -237,8 +249,13 @@ impl WebRtcSession {
     pub(super) fn send_message(&mut self, message: &Message, more: bool, out: &mut Outbox) {
         let Some(at) = self.data_transport().filter(|at| self.transports[*at].alive) else { return };
         match self.transports[at].write_message(message) {
-            Outcome::Sent | Outcome::Dropped => {}
-            Outcome::Failed(why) => {
+            Outcome::Sent { filled } => {
+                if let Some(time) = wait_for(filled, ROOM) {
+                    out.feedback(port_of(MediaKind::Data), Feedback::Wait(time));
+                }
+            }
+            Outcome::Dropped => {}
+            Outcome::Failed(why) | Outcome::Overrun(why) => {
                 tracing::warn!(endpoint = %self.label, "{why}");
                 out.error(why);
             }
@@ -278,57 +295,56 @@ impl Transport {
 
     fn write_message(&mut self, message: &Message) -> Outcome {
         let Some(data) = &mut self.data else { return Outcome::Dropped };
-        let open = data.open_channels();
-        let Some(at) = channel_for(&message.channel, open.clone().map(|channel| &*channel.label)) else {
+        let Some(channel) = data.choose(&message.channel).map(|at| &mut data.channels[at]) else {
             return Outcome::Dropped;
         };
-        let Some(id) = open.clone().nth(at).map(|channel| channel.id) else { return Outcome::Dropped };
-        let limit = data.peer_limit;
+        let Some(mut stream) = self.rtc.channel(channel.id) else { return Outcome::Dropped };
         let length = message.bytes.len();
-        let Some(channel) = data.channels.iter_mut().find(|channel| channel.id == id) else { return Outcome::Dropped };
-        let Some(mut stream) = self.rtc.channel(id) else { return Outcome::Dropped };
-        // An empty message is a chunk of its own kind, which str0m does not write: it would leave a gap in the numbers instead,
-        // and the peer would wait for ever.
-        if length == 0 {
-            data.dropped += 1;
-            return Outcome::Dropped;
-        }
-        if length > limit {
-            data.dropped += 1;
-            let label = &channel.report.label;
-            let why = format!(
-                "A message of {length} bytes for data channel '{label}' is longer than the peer takes ({limit} bytes)"
-            );
-            return if std::mem::replace(&mut channel.told, true) { Outcome::Dropped } else { Outcome::Failed(why) };
-        }
+        let (id, label) = (channel.id, &channel.report.label);
         let full = !channel.reliable && stream.buffered_amount() + length > UNRELIABLE_ROOM;
-        match if full { Ok(false) } else { stream.write(message.binary, &message.bytes) } {
-            Ok(true) => {
+        let outcome = match length {
+            // An empty message is a chunk of its own kind, which str0m does not write: it would leave a gap in the numbers
+            // instead, and the peer would wait for ever.
+            0 => Outcome::Dropped,
+            _ if length > data.peer_limit => Outcome::Failed(format!(
+                "A message of {length} bytes for data channel '{label}' is longer than the peer takes ({} bytes)",
+                data.peer_limit
+            )),
+            _ if full => Outcome::Dropped,
+            _ => match stream.write(message.binary, &message.bytes) {
+                Ok(true) => Outcome::Sent { filled: 0 },
+                Ok(false) if channel.reliable => Outcome::Overrun(format!(
+                    "The peer reads too slowly: data channel '{label}' is closed with up to {ROOM} bytes waiting"
+                )),
+                Ok(false) => Outcome::Dropped,
+                Err(why) => Outcome::Failed(format!("A message for data channel '{label}' cannot be sent: {why}")),
+            },
+        };
+        match &outcome {
+            Outcome::Sent { .. } => {
                 channel.report.messages_sent += 1;
                 channel.report.bytes_sent += length as u64;
                 data.written = true;
-                Outcome::Sent
+                if channel.reliable {
+                    let waiting =
+                        |channel: &Channel| self.rtc.channel(channel.id).map(|mut stream| stream.buffered_amount());
+                    return Outcome::Sent { filled: data.channels.iter().filter_map(waiting).sum() };
+                }
             }
-            Ok(false) if channel.reliable => {
-                let label = channel.report.label.clone();
+            Outcome::Overrun(_) => {
                 channel.report.state = ChannelState::Closing;
                 data.dropped += 1;
-                data.overruns += 1;
+                let label = channel.label.clone();
+                data.overruns.push(label);
                 data.written = true;
                 self.rtc.direct_api().close_data_channel(id);
-                Outcome::Failed(format!(
-                    "The peer reads too slowly: data channel '{label}' is closed with {ROOM} bytes waiting"
-                ))
             }
-            Ok(false) => {
+            Outcome::Failed(_) if !std::mem::replace(&mut channel.told, true) => data.dropped += 1,
+            Outcome::Failed(_) | Outcome::Dropped => {
                 data.dropped += 1;
-                Outcome::Dropped
-            }
-            Err(why) => {
-                data.dropped += 1;
-                let why = format!("A message for data channel '{}' cannot be sent: {why}", channel.report.label);
-                if std::mem::replace(&mut channel.told, true) { Outcome::Dropped } else { Outcome::Failed(why) }
+                return Outcome::Dropped;
             }
         }
+        outcome
     }
 }

@@ -1,15 +1,18 @@
 //! The node of a `WebRtcEndpoint`: owns the transports, turns datagrams into packets and packets into datagrams.
 //!
-//! By direction: `command` from the control side; `receive` from the network, with `rtcp` for what concerns our sending and
+//! By direction: `command` from the control side, with `gather` for candidates; `receive` from the network, with `rtcp` for what concerns our sending and
 //! `bitrate` for REMB both ways; `send`
 //! from the graph, `data` both ways; `send` goes into `outgoing`, which seals, and `history`, which keeps what may be asked for again; `state` and `report` to the control side.
 
 mod bitrate;
 mod command;
 mod data;
+mod gather;
 mod history;
+mod hold;
 mod outgoing;
 mod receive;
+mod reception;
 mod repair;
 mod report;
 mod rtcp;
@@ -26,18 +29,18 @@ use super::rewrite::PaddingGaps;
 use crate::net::tcp::Connections;
 use crate::net::{LocalNet, OwnPort, UdpPort, Way};
 use crate::sdp;
-use crate::srtp::RtpOpener;
 use bitrate::Bitrates;
 use data::DataChannels;
+use gather::Gathering;
 use history::{History, Record};
 use outgoing::{Outgoing, SendLine};
+use reception::Reception;
 use rivero_engine::shard::BuildContext;
 use rivero_engine::{Body, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox, Port};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use str0m::Rtc;
-use str0m::media::Mid;
 
 /// Ports of the node, in the engine's default order.
 const PORTS: [MediaKind; 3] = MediaKind::ALL;
@@ -59,6 +62,7 @@ pub struct WebRtcSession {
     net: Rc<LocalNet>,
     own_port: Option<OwnPort>,
     gathered: Vec<Gathered>,
+    gathering: Gathering,
     /// Candidates that came before their transport was opened.
     early: Vec<(Option<usize>, sdp::Candidate)>,
     transports: Vec<Transport>,
@@ -102,8 +106,8 @@ struct Transport {
     way: Option<Way>,
     /// To the peer and back, as ICE measures it.
     round_trip: Option<std::time::Duration>,
-    /// Opens what comes too late for str0m; made for the first such packet.
-    late: Option<RtpOpener>,
+    /// Once the keys are known, where the peer may send media.
+    reception: Option<Reception>,
     /// ICE has begun its checks.
     checking: bool,
     /// ICE has finished its checks.
@@ -113,10 +117,6 @@ struct Transport {
 
 struct Line {
     plan: LinePlan,
-    /// str0m's name of the line; ours may be longer than it allows.
-    mid: Mid,
-    /// Sources that were accepted without being announced.
-    admitted: usize,
     receiving: Option<u32>,
     padding: PaddingGaps,
     /// Where lost packets may be asked for.
@@ -145,6 +145,7 @@ impl WebRtcSession {
             net,
             own_port: None,
             gathered: Vec::new(),
+            gathering: Gathering::default(),
             early: Vec::new(),
             transports: Vec::new(),
             status: IceStatus { transports: vec![TransportStatus::default()], ..IceStatus::default() },
@@ -168,18 +169,32 @@ impl WebRtcSession {
             let report = transport.outgoing.as_ref().and_then(|outgoing| outgoing.report_due);
             let missing = transport.lines.iter().filter_map(|line| line.missing.due());
             let bitrates = transport.lines.iter().filter_map(|line| line.bitrates.as_ref()?.due());
-            std::iter::once(transport.due).chain(report).chain(missing).chain(bitrates)
+            let reports = transport.reception.as_ref().and_then(|reception| reception.report_due);
+            std::iter::once(transport.due)
+                .chain(transport.held_due())
+                .chain(report)
+                .chain(reports)
+                .chain(missing)
+                .chain(bitrates)
         });
-        out.wake_at(due.chain(delayed.map(|last| last + KEY_FRAME_INTERVAL)).min());
+        let asking = self.gathering.due();
+        out.wake_at(due.chain(delayed.map(|last| last + KEY_FRAME_INTERVAL)).chain(asking).min());
     }
 
     fn on_deadline(&mut self, out: &mut Outbox) {
         let now = out.now();
+        if self.gathering.due().is_some_and(|due| due <= now) {
+            self.ask_reflexive(out);
+        }
         for index in 0..self.transports.len() {
             self.ask_again(index, now);
             self.heal(index, now);
             self.report_sent(index, now);
+            self.report_received(index, now);
             self.tell_bitrates(index, now);
+            if self.transports[index].held_due().is_some_and(|due| due <= now) {
+                self.read_held(index, out);
+            }
             if self.transports[index].due <= now {
                 self.turn(index, out);
             }
@@ -198,6 +213,7 @@ impl Node for WebRtcSession {
             Input::Feedback { port, feedback } => match feedback {
                 Feedback::KeyFrame => self.want_key_frame(PORTS[port.min(2)], out),
                 Feedback::Bitrate(bps) => self.note_wish(PORTS[port.min(2)], bps, out.now()),
+                Feedback::Wait(time) => self.wait_with_data(time, out.now()),
                 // The engine answers it.
                 Feedback::Start => {}
             },
@@ -233,6 +249,7 @@ impl Drop for WebRtcSession {
             }
         }
         self.net.forget(self.id);
-        tracing::info!(endpoint = %self.label, "WebRTC session closed");
+        let relay_dropped = self.gathering.dropped();
+        tracing::info!(endpoint = %self.label, relay_dropped, "WebRTC session closed");
     }
 }

@@ -1,5 +1,4 @@
-//! RTCP of what we send: the peer's reports and wishes come in, our sender reports go out. What concerns reception stays
-//! str0m's; it sees the same packets.
+//! RTCP: the peer's reports and wishes come in, our sender reports go out. str0m sees none of it.
 
 use super::WebRtcSession;
 use super::receive::port_of;
@@ -29,12 +28,13 @@ impl WebRtcSession {
 
     fn on_rtcp(&mut self, transport: usize, packet: Rtcp<'_>, out: &mut Outbox) {
         match packet {
-            Rtcp::SenderReport { reports, .. } | Rtcp::ReceiverReport { reports, .. } => {
-                let now = self.ntp_now(out.now());
-                for block in reports {
-                    self.note_report(transport, &block, now);
+            Rtcp::SenderReport { ssrc, info, reports } => {
+                if let Some(reception) = &mut self.transports[transport].reception {
+                    reception.note_sender_report(ssrc, info.ntp.middle(), out.now());
                 }
+                self.note_reports(transport, reports, out.now());
             }
+            Rtcp::ReceiverReport { reports, .. } => self.note_reports(transport, reports, out.now()),
             Rtcp::Pli { media, .. } => self.on_key_frame_request(transport, media, false, out),
             Rtcp::Fir { entries, .. } => {
                 for (media, _) in entries {
@@ -49,7 +49,12 @@ impl WebRtcSession {
                 };
                 self.on_remb(transport, line, bps, out);
             }
-            Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
+            Rtcp::Bye { ssrcs } => {
+                if let Some(reception) = &mut self.transports[transport].reception {
+                    ssrcs.into_iter().for_each(|ssrc| reception.forget(ssrc));
+                }
+            }
+            Rtcp::Other { .. } => {}
         }
     }
 
@@ -76,6 +81,11 @@ impl WebRtcSession {
         for sequence in lost.into_iter().take(MOST_RESENT) {
             self.net.fill(|buffer| outgoing.resend(way, &mut this.send_lines[at], sequence, buffer));
         }
+    }
+
+    fn note_reports(&mut self, transport: usize, blocks: impl IntoIterator<Item = ReportBlock>, now: MediaTime) {
+        let now = self.ntp_now(now);
+        blocks.into_iter().for_each(|block| self.note_report(transport, &block, now));
     }
 
     fn note_report(&mut self, transport: usize, block: &ReportBlock, now: NtpTime) {

@@ -5,7 +5,6 @@ use super::receive::port_of;
 use super::{Line, WebRtcSession};
 use rivero_engine::{Body, Caps, MediaKind, Outbox, Packet, What};
 use std::time::Duration;
-use str0m::media::KeyframeRequestKind;
 
 /// How soon after the first packet the peer learns how time stamps and clock belong together.
 const FIRST_REPORT: Duration = Duration::from_millis(100);
@@ -68,18 +67,6 @@ impl Line {
         let same = self.plan.payload_types.iter().find(|pt| pt.caps == *caps);
         let alike = || self.plan.payload_types.iter().find(|pt| is_alike(&pt.caps, caps));
         same.or_else(alike).map(|payload_type| payload_type.number)
-    }
-
-    /// How this peer can be asked for a key frame: PLI where negotiated (RFC 4585), otherwise FIR (RFC 5104).
-    pub(super) fn request_kind(&self) -> Option<KeyframeRequestKind> {
-        let any = |wanted: fn(&super::super::plan::PayloadType) -> bool| self.plan.payload_types.iter().any(wanted);
-        if any(|payload_type| payload_type.pli) {
-            Some(KeyframeRequestKind::Pli)
-        } else if any(|payload_type| payload_type.fir) {
-            Some(KeyframeRequestKind::Fir)
-        } else {
-            None
-        }
     }
 }
 

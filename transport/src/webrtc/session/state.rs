@@ -1,10 +1,11 @@
 //! To the control side: how the states of str0m become Kurento's, each told once.
 
 use super::outgoing::Outgoing;
+use super::reception::Reception;
 use super::{Gathered, Transport, WebRtcSession};
 use crate::net::{Path, Way};
 use crate::sdp::{self, Address, CandidateType, TcpType};
-use crate::srtp::{Opener, Profile, Sealer};
+use crate::srtp::{Opener, Profile, RtpOpener, Sealer};
 use crate::webrtc::event::{CandidatePair, DtlsState, IceState, WebRtcEvent};
 use rivero_engine::{Feedback, MediaKind, Outbox};
 use std::net::SocketAddr;
@@ -76,10 +77,11 @@ impl WebRtcSession {
     /// The DTLS handshake of a transport is done, and with it its SRTP keys are known.
     pub(super) fn on_connected(&mut self, transport: usize, out: &mut Outbox) {
         let is_media = |line: &super::Line| line.plan.kind != MediaKind::Data;
-        match self.transports[transport].outgoing() {
-            Ok((outgoing, profile)) => {
+        match self.transports[transport].halves() {
+            Ok((outgoing, reception, profile)) => {
                 tracing::info!(endpoint = %self.label, ?profile, "DTLS connected");
                 self.transports[transport].outgoing = Some(outgoing);
+                self.transports[transport].reception = Some(reception);
             }
             // A peer that only wants data channels need not ask for SRTP.
             Err(why) if !self.transports[transport].lines.iter().any(is_media) => {
@@ -135,14 +137,15 @@ impl WebRtcSession {
 }
 
 impl Transport {
-    /// The sending half, from the keys of the handshake.
-    fn outgoing(&self) -> Result<(Outgoing, Profile), String> {
+    /// The sending and the receiving half, from the keys of the handshake.
+    fn halves(&self) -> Result<(Outgoing, Reception, Profile), String> {
         let handshake = self.dtls.look();
         let (keys, profile) = handshake.keys.as_ref().ok_or("the handshake gave no keys")?;
         let profile = profile_of(*profile).ok_or_else(|| format!("the SRTP profile {profile:?} is not known here"))?;
         let sealer = Sealer::new(profile, keys, self.client).map_err(|why| why.to_string())?;
         let opener = Opener::new(profile, keys, self.client).map_err(|why| why.to_string())?;
-        Ok((Outgoing::new(sealer, opener), profile))
+        let rtp = RtpOpener::new(profile, keys, self.client).map_err(|why| why.to_string())?;
+        Ok((Outgoing::new(sealer, opener), Reception::new(rtp), profile))
     }
 }
 
@@ -155,7 +158,7 @@ fn tcp_role(path: &Path) -> Option<TcpType> {
 }
 
 /// Ours of the handshake's.
-pub(super) fn profile_of(profile: SrtpProfile) -> Option<Profile> {
+fn profile_of(profile: SrtpProfile) -> Option<Profile> {
     match profile {
         SrtpProfile::AES128_CM_SHA1_80 => Some(Profile::Aes128CmSha1_80),
         SrtpProfile::AEAD_AES_128_GCM => Some(Profile::AeadAes128Gcm),
