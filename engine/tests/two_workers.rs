@@ -228,3 +228,29 @@ fn a_consumer_of_data_that_is_alone_on_another_worker_may_hold_up_the_producer()
     house.connected(FAR);
     assert_eq!(wait(&mut house, &alone), [ms(100)], "another waits there too");
 }
+
+#[test]
+fn a_batch_that_found_no_room_is_let_go_up_to_its_key_frame() {
+    let mut house = House::with_room(1);
+    let (_, seen) = house.connected(FAR);
+    house.emit(video(0, true));
+    house.bench.stall(usize::from(FAR), true);
+    house.emit(video(20, false));
+    house.west.take();
+    // All in one pass, more than a door holds, and the only place on the way is taken.
+    let source = house.source.clone();
+    house.bench.run(async {
+        for at in (40..=400).step_by(20) {
+            source.tell(Tell::Emit(video(at, at == 360))).await.expect("the worker lives");
+        }
+    });
+    assert_eq!(house.west.key_requests(), 1);
+    house.bench.stall(usize::from(FAR), false);
+    house.bench.advance(ms(50));
+    let packets = seen.packets();
+    let seen: Vec<_> = packets.iter().map(|p| (p.entered.as_nanos() / 1_000_000, p.discontinuity)).collect();
+    assert_eq!(seen, [(0, true), (20, false), (360, true), (380, false), (400, false)]);
+    let report = house.bench.run(house.source.report()).expect("alive");
+    let output = report.output(MediaKind::Video, None).expect("there is one");
+    assert_eq!(output.links[0].dropped + packets.len() as u64, output.packets, "every packet is accounted for");
+}
