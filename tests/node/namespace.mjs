@@ -7,8 +7,9 @@ import os from 'node:os';
 import path from 'node:path';
 
 const INTERFACE = 'net0';
-/** Of a range that is kept for documentation (RFC 5737): nobody's address. */
+/** Of ranges that are kept for documentation (RFC 5737, RFC 3849): nobody's addresses. */
 const ADDRESS = '192.0.2.10';
+const ADDRESS_V6 = '2001:db8::10';
 
 function ip(...args) {
   const done = spawnSync('ip', args, { encoding: 'utf8' });
@@ -16,8 +17,11 @@ function ip(...args) {
   if (done.status !== 0) throw new Error(`ip ${args.join(' ')}: ${done.stderr.trim() || `ended with ${done.status}`}`);
 }
 
-/** Why this machine lets us make no namespace and run nothing in it; undefined when it does. */
-export function whyNoNamespace() {
+/**
+ * Why this machine lets us make no namespace and run nothing in it; undefined when it does. `ipv6` asks for one with that
+ * family on its interface.
+ */
+export function whyNoNamespace({ ipv6 = false } = {}) {
   const name = `rivero-try-${process.pid}`;
   try {
     ip('netns', 'add', name);
@@ -26,6 +30,7 @@ export function whyNoNamespace() {
   }
   try {
     ip('-n', name, 'link', 'add', INTERFACE, 'type', 'veth', 'peer', 'name', 'net1');
+    if (ipv6) ip('-n', name, 'address', 'add', `${ADDRESS_V6}/64`, 'dev', INTERFACE, 'nodad');
     ip('netns', 'exec', name, 'true');
   } catch (error) {
     return `a network namespace cannot be furnished here: ${error.message}`;
@@ -47,9 +52,10 @@ const RELAY = `
 
 /**
  * Makes a namespace. Both ends of its veth pair are inside, so that no packet can leave it.
- * What it runs is ended, and all that it made is taken away, by `end()`.
+ * What it runs is ended, and all that it made is taken away, by `end()`. With `ipv6`, its interface has an address of that
+ * family and of no other; 127.0.0.1 is there in any case.
  */
-export function makeNamespace() {
+export function makeNamespace({ ipv6 = false } = {}) {
   const name = `rivero-${process.pid}`;
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rivero-namespace-'));
   const children = new Set();
@@ -73,11 +79,13 @@ export function makeNamespace() {
   try {
     ip('-n', name, 'link', 'set', 'lo', 'up');
     ip('-n', name, 'link', 'add', INTERFACE, 'type', 'veth', 'peer', 'name', 'net1');
-    ip('-n', name, 'address', 'add', `${ADDRESS}/24`, 'dev', INTERFACE);
+    // Nobody else is there to have taken the address: it can be used at once.
+    if (ipv6) ip('-n', name, 'address', 'add', `${ADDRESS_V6}/64`, 'dev', INTERFACE, 'nodad');
+    else ip('-n', name, 'address', 'add', `${ADDRESS}/24`, 'dev', INTERFACE);
     ip('-n', name, 'link', 'set', 'net1', 'up');
     ip('-n', name, 'link', 'set', INTERFACE, 'up');
     // Browsers find their own address by asking for the way to a far one.
-    ip('-n', name, 'route', 'add', 'default', 'dev', INTERFACE);
+    ip(ipv6 ? '-6' : '-4', '-n', name, 'route', 'add', 'default', 'dev', INTERFACE);
   } catch (error) {
     ip('netns', 'delete', name);
     throw error;
@@ -87,7 +95,7 @@ export function makeNamespace() {
     name,
     dir,
     interface: INTERFACE,
-    address: ADDRESS,
+    address: ipv6 ? ADDRESS_V6 : ADDRESS,
     end,
 
     /** Starts a program inside; its process is the program's own, so that signals reach it. */

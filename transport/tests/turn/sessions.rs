@@ -129,7 +129,8 @@ async fn a_relay_is_offered_beside_what_there_is() {
         let endpoint = if own_port {
             endpoint
         } else {
-            let other = house.endpoint(&pipeline, endpoint.options().clone()).await;
+            let options = endpoint.options().clone();
+            let other = house.endpoint(&pipeline, options).await;
             other.process_offer(&offer).await.expect("our own offer can be answered");
             other
         };

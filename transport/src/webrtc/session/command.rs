@@ -18,8 +18,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use str0m::{Candidate, IceCreds, RtcConfig};
 
-/// How often the selected pair is looked at, which may change without a datagram of its own.
-const PAIR_INTERVAL: Duration = Duration::from_secs(3);
+/// How often the selected pair is looked at, which may change while neither side sends anything else.
+const PAIR_INTERVAL: Duration = Duration::from_secs(5);
+/// The peer's consent is asked for this often (RFC 7675, section 5.1), and more often once an answer is missing.
+const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
+/// After so many requests without an answer the peer is gone: within the 30 seconds after which consent expires.
+const UNANSWERED: usize = 8;
 
 impl WebRtcSession {
     pub(super) fn command(&mut self, command: SessionCommand, out: &mut Outbox) {
@@ -75,7 +79,7 @@ impl WebRtcSession {
 
     fn open_transport(&mut self, plan: TransportPlan, out: &mut Outbox) -> Result<Transport, String> {
         let now = self.net.clock.instant(out.now());
-        let config = RtcConfig::new()
+        let mut config = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
             .clear_extension_map()
@@ -85,6 +89,8 @@ impl WebRtcSession {
             .set_sctp_max_buffered_amount(super::data::ROOM)
             .set_local_ice_credentials(IceCreds { ufrag: plan.local_ufrag.clone(), pass: plan.local_pwd.clone() })
             .set_stats_interval(Some(PAIR_INTERVAL));
+        config.set_max_stun_rto(CONSENT_INTERVAL);
+        config.set_max_stun_retransmits(UNANSWERED);
         let dtls = self.net.crypto.watch_next();
         let mut rtc = Box::new(config.build(now));
         for gathered in &self.gathered {

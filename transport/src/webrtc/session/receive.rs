@@ -36,13 +36,19 @@ impl WebRtcSession {
         };
         if is_media(bytes) {
             // It comes from an address that has passed ICE; its authentication proves the rest.
+            let mut authentic = false;
             if is_rtcp(bytes) {
-                self.receive_rtcp(transport, bytes, out);
+                authentic = self.receive_rtcp(transport, bytes, out);
             } else if let Some(reception) = &mut this.reception
                 && let Some((line, arrived)) = reception.open(&this.lines, bytes, out.now())
             {
+                authentic = true;
                 self.on_rtp(transport, line, arrived, out);
                 self.heal(transport, out.now());
+            }
+            if authentic && let Path::Udp(_) = path {
+                // The pair that the peer uses. It may have changed: a telephone that leaves the house is followed at once.
+                self.note_pair(transport, path.clone(), destination, source, out);
             }
             return self.rearm(out);
         }

@@ -12,18 +12,21 @@ const MOST_RESENT: usize = 100;
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl WebRtcSession {
-    /// A compound packet as it came from the network.
-    pub(super) fn receive_rtcp(&mut self, transport: usize, bytes: &[u8], out: &mut Outbox) {
-        let Some(outgoing) = &mut self.transports[transport].outgoing else { return };
+    /// A compound packet as it came from the network. False when it is forged, or came before.
+    pub(super) fn receive_rtcp(&mut self, transport: usize, bytes: &[u8], out: &mut Outbox) -> bool {
+        let Some(outgoing) = &mut self.transports[transport].outgoing else { return false };
         let net = self.net.clone();
         let mut room = net.scratch.opened.take();
-        if let Some(plain) = outgoing.opener.open_rtcp(bytes, &mut room) {
+        let plain = outgoing.opener.open_rtcp(bytes, &mut room);
+        let authentic = plain.is_some();
+        if let Some(plain) = plain {
             self.note_media(out);
             for packet in rtcp::parse(plain) {
                 self.on_rtcp(transport, packet, out);
             }
         }
         net.scratch.opened.set(room);
+        authentic
     }
 
     fn on_rtcp(&mut self, transport: usize, packet: Rtcp<'_>, out: &mut Outbox) {

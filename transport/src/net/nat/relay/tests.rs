@@ -102,7 +102,8 @@ fn failure(relay: &mut Allocation, now: MediaTime) -> RelayError {
 
 #[test]
 fn every_refusal_has_its_word() {
-    let cases: [(u16, fn(&RelayError) -> bool); 9] = [
+    type Is = fn(&RelayError) -> bool;
+    let cases: [(u16, Is); 9] = [
         (300, |why| matches!(why, RelayError::Alternate)),
         (401, |why| matches!(why, RelayError::WrongCredentials)),
         (441, |why| matches!(why, RelayError::WrongCredentials)),
