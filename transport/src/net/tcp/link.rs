@@ -116,7 +116,7 @@ impl TcpLink {
         })
     }
 
-    /// Serves a connection that a peer opened. Call inside a `LocalSet`.
+    /// Serves a connection that a peer opened. Call on the worker's runtime.
     pub(super) fn accept(
         stream: TcpStream,
         local: SocketAddr,
@@ -130,7 +130,7 @@ impl TcpLink {
     }
 
     /// Opens a connection to where a peer listens. It leaves from the address of `local`, though not from its port; what is sent
-    /// meanwhile waits. Call inside a `LocalSet`.
+    /// meanwhile waits. Call on the worker's runtime.
     pub fn connect(local: SocketAddr, remote: SocketAddr, route: Route, receiver: Rc<impl Receiver>) -> Rc<Self> {
         let link = Self::new(local, remote, Some(route), true);
         let opening = link.clone();

@@ -60,7 +60,7 @@ impl TcpPort {
         if ip.is_ipv4() { self.v4.is_some() } else { self.v6.is_some() }
     }
 
-    /// Serves everyone who comes, for as long as it is polled. Call inside a `LocalSet`.
+    /// Serves everyone who comes, for as long as it is polled. Call on the worker's runtime.
     pub async fn serve(&self, admission: Rc<Admission>, receiver: Rc<impl Receiver>) {
         loop {
             let accepted = tokio::select! {

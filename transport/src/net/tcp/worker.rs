@@ -17,7 +17,7 @@ pub struct WorkerTcp {
 
 impl LocalNet {
     /// The worker's listening socket: on the number of its UDP port if that is free, otherwise on another of the range. `None`
-    /// when none is free. Call inside a `LocalSet`.
+    /// when none is free. Call on the worker's runtime.
     pub fn tcp_port(self: &Rc<Self>) -> Option<Rc<TcpPort>> {
         self.tcp.port.get_or_init(|| self.listen()).clone()
     }

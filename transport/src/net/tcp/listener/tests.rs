@@ -1,3 +1,5 @@
+//! Connections over loopback: who is let in, what is routed, and what is refused.
+
 use super::*;
 use crate::net::Route;
 use crate::net::tcp::{FrameReader, FrameTooLong, MOST_WAITING_EACH};
