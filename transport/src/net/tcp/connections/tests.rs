@@ -1,3 +1,5 @@
+//! Which connections a transport keeps, opens and finds again.
+
 use super::*;
 use crate::net::Route;
 use crate::net::tcp::{FrameReader, FrameTooLong, Receiver};

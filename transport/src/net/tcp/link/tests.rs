@@ -1,3 +1,5 @@
+//! One connection over loopback: frames both ways, bounds, and how it ends.
+
 use super::*;
 use crate::net::tcp::Admission;
 use rivero_engine::NodeId;
