@@ -8,14 +8,19 @@
 //! ask for. [`WebRtcSession`] is the node on a media worker; it owns one `Rtc` of str0m for each transport (one with BUNDLE,
 //! otherwise one for each m-line). All of str0m stays behind this folder: it changes its interface at nearly every minor version.
 //!
-//! Reception, ICE and DTLS are str0m's, but for asking again for what was lost (`session::repair`); the sending half is ours (`session::outgoing`), keyed by the handshake that
-//! [`WorkerCrypto`] watches. One packet for a hundred viewers is shared by all of them; each has its own numbers for it, and
-//! seals it straight into the worker's send buffer, so that what arrived together leaves in one system call a viewer. NACK is
-//! answered from the same shared packets, byte for byte; sender reports go out once a second while something is sent.
+//! ICE, DTLS and SCTP are str0m's. RTP and RTCP are ours in both directions (`session::outgoing`, `session::reception`), keyed by
+//! the handshake that [`WorkerCrypto`] watches. One packet for a hundred viewers is shared by all of them; each has its own
+//! numbers for it, and seals it straight into the worker's send buffer, so that what arrived together leaves in one system
+//! call a viewer. NACK is answered from the same shared packets, byte for byte or on RTX; reports go out once a second while
+//! something is sent or received.
+//!
+//! A peer that vanishes is noticed when its consent has expired (RFC 7675): ICE asks each five seconds, sooner and sooner once an
+//! answer is missing, and gives up after eight requests.
 //!
 //! How str0m is driven, what else was tried, and where the keying material is reached: see below.
 //!
 #![doc = include_str!("routes.md")]
+#![doc = include_str!("costs.md")]
 
 pub mod bitrate;
 mod certificate;

@@ -6,7 +6,7 @@
 //! says what its datagrams mean.
 //!
 //! [`address`] reads what configuration and applications write; [`reflexive`] asks a STUN server; [`relay`] is an allocation
-//! on a TURN server, both without sockets and clocks; [`drive`] gives an allocation its socket; [`wire`] and [`transaction`]
+//! on a TURN server, both without sockets and clocks; [`drive`] gives an allocation its socket; `wire` and `transaction`
 //! are the messages and their retransmission.
 //!
 //! Only the codec comes from a library (`stun-types`). Its sister for TURN clients does not pad channel data on streams
