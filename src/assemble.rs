@@ -47,7 +47,7 @@ impl Assembly {
     /// Starts everything. Call inside the runtime that shall serve the clients.
     pub async fn start(settings: ServerSettings, elements: ElementSettings) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let webrtc = Arc::new(webrtc_config(&elements, &*clock)?);
+        let webrtc = Arc::new(webrtc_config(&elements, settings.modern, &*clock)?);
         let notices = NoticeQueue::default();
         let worker_settings = WorkerSettings {
             workers: settings.media_workers,
@@ -215,7 +215,7 @@ fn open_secure_door(
 }
 
 /// What WebRTC endpoints may negotiate: the configured codecs without those that browsers do not speak there.
-fn webrtc_config(elements: &ElementSettings, clock: &dyn Clock) -> Result<WebRtcConfig, StartError> {
+fn webrtc_config(elements: &ElementSettings, modern: bool, clock: &dyn Clock) -> Result<WebRtcConfig, StartError> {
     let enable_h265 = elements.webrtc.enable_h265;
     let speaks = |codec: &&ConfiguredCodec| match codec.encoding.to_ascii_uppercase().as_str() {
         "H265" => enable_h265,
@@ -230,6 +230,7 @@ fn webrtc_config(elements: &ElementSettings, clock: &dyn Clock) -> Result<WebRtc
         video_codecs: list(&elements.sdp.video_codecs),
         audio_lines: elements.sdp.num_audio_medias as usize,
         video_lines: elements.sdp.num_video_medias as usize,
+        modern,
     })
 }
 
@@ -259,7 +260,7 @@ fn described() -> (api::model::Api, Bindings) {
     let api = api::kurento();
     let mut bindings = Bindings::new();
     // A machine on which no certificate can be made has no WebRTC; the lists are shown without it.
-    if let Ok(webrtc) = webrtc_config(&settings, &*clock) {
+    if let Ok(webrtc) = webrtc_config(&settings, true, &*clock) {
         kurento::bind(&mut bindings, &media(engine, settings, Arc::new(webrtc)));
     }
     (api, bindings)

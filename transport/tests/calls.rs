@@ -51,6 +51,7 @@ impl House {
             video_codecs: vec!["VP8/90000".parse().expect("a codec")],
             audio_lines: 1,
             video_lines: 1,
+            modern: true,
         };
         House { workers, notices, heard: VecDeque::new(), config: Arc::new(config) }
     }

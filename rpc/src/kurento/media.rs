@@ -82,6 +82,7 @@ impl MediaOptions {
             video_codecs: vec!["VP8/90000".parse().expect("a codec")],
             audio_lines: 1,
             video_lines: 1,
+            modern: true,
         };
         MediaOptions { engine, settings, webrtc: Arc::new(webrtc), dot_folder: None }
     }

@@ -13,6 +13,7 @@ mod media_pipeline;
 mod notices;
 mod sdp_endpoint;
 mod stats;
+mod transport_stats;
 mod values;
 mod webrtc_endpoint;
 

@@ -1,6 +1,7 @@
 //! `getStats`: what an element knows of itself, in Kurento's types and units.
 
 use super::face::{Role, element};
+use super::transport_stats;
 use super::values::{kind, typed};
 use crate::bindings::{Answer, Call};
 use crate::objects::Object;
@@ -26,6 +27,11 @@ pub async fn read(call: Call) -> Answer {
         for stream in report.outbound.iter().filter(of_kind) {
             insert(&mut stats, outbound(&call.object, stream, stamp));
         }
+        if wanted.is_none() {
+            let of_transports =
+                report.transports.iter().flat_map(|one| transport_stats::of(&call.object, one, &report, stamp));
+            of_transports.for_each(|stat| insert(&mut stats, stat));
+        }
         if let Some(data) = report.data.filter(|_| wanted.is_none_or(|kind| kind == MediaKind::Data)) {
             insert(&mut stats, peer_connection(&call.object, &data, stamp));
             for channel in &data.channels {
@@ -44,19 +50,21 @@ pub async fn read(call: Call) -> Answer {
 
 /// The time of a reading.
 #[derive(Clone, Copy)]
-struct Stamp {
+pub(super) struct Stamp {
     /// Since 1970.
-    millis: u64,
+    pub millis: u64,
 }
 
-fn insert(stats: &mut Map<String, Json>, stat: Json) {
+/// Kurento 6 told the time in seconds.
+fn insert(stats: &mut Map<String, Json>, mut stat: Json) {
+    stat["timestamp"] = stat["timestampMillis"].as_f64().map(|millis| millis / 1000.0).into();
     if let Some(id) = stat.get("id").and_then(Json::as_str) {
         stats.insert(id.to_owned(), stat);
     }
 }
 
 /// An id that stays with what it names: the object's own, and what tells it from others.
-fn own_id(object: &Object, rest: &str) -> String {
+pub(super) fn own_id(object: &Object, rest: &str) -> String {
     let last = object.id().rsplit('/').next().unwrap_or_default();
     let uuid = last.split('_').next().unwrap_or_default();
     format!("{uuid}-{rest}")
@@ -66,16 +74,16 @@ fn stream_id(object: &Object, direction: &str, stream: &StreamReport) -> String 
     own_id(object, &format!("{direction}-{}", stream.ssrc))
 }
 
-/// What both directions tell.
-fn common(id: String, stream: &StreamReport, stamp: Stamp) -> Json {
+/// What both directions tell. As in Kurento there are no statistics of tracks, codecs and the peer's own reports to name.
+fn common(object: &Object, direction: &str, stream: &StreamReport, stamp: Stamp) -> Json {
     let mut fields = json!({
-        "id": id,
+        "id": stream_id(object, direction, stream),
         "timestampMillis": stamp.millis,
         "ssrc": stream.ssrc.to_string(),
         "associateStatsId": "",
         "isRemote": false,
         "mediaTrackId": "",
-        "transportId": "",
+        "transportId": transport_stats::id(object, stream.transport),
         "codecId": "",
         "firCount": stream.fir,
         "pliCount": stream.pli,
@@ -89,7 +97,7 @@ fn common(id: String, stream: &StreamReport, stamp: Stamp) -> Json {
 }
 
 fn inbound(object: &Object, stream: &StreamReport, stamp: Stamp) -> Json {
-    let mut fields = common(stream_id(object, "in", stream), stream, stamp);
+    let mut fields = common(object, "in", stream, stamp);
     fields["type"] = "inboundrtp".into();
     fields["packetsReceived"] = stream.packets.into();
     fields["bytesReceived"] = stream.bytes.into();
@@ -98,10 +106,11 @@ fn inbound(object: &Object, stream: &StreamReport, stamp: Stamp) -> Json {
 }
 
 fn outbound(object: &Object, stream: &StreamReport, stamp: Stamp) -> Json {
-    let mut fields = common(stream_id(object, "out", stream), stream, stamp);
+    let mut fields = common(object, "out", stream, stamp);
     fields["type"] = "outboundrtp".into();
     fields["packetsSent"] = stream.packets.into();
     fields["bytesSent"] = stream.bytes.into();
+    // As in Kurento: what is sent here is not coded here.
     fields["targetBitrate"] = json!(0.0);
     fields["roundTripTime"] = stream.round_trip.into();
     typed("RTCOutboundRTPStreamStats", fields)
@@ -147,13 +156,23 @@ fn latencies(object: &Object, report: &NodeReport, wanted: Option<MediaKind>, en
         "timestampMillis": stamp.millis,
         "inputLatency": list(|port| port.latency),
     });
+    name_by_kind(&mut fields, "inputLatency", ["inputAudioLatency", "inputVideoLatency"]);
     if endpoint {
         fields["type"] = "endpoint".into();
         fields["E2ELatency"] = list(|port| port.end_to_end);
+        name_by_kind(&mut fields, "E2ELatency", ["audioE2ELatency", "videoE2ELatency"]);
         typed("EndpointStats", fields)
     } else {
         fields["type"] = "element".into();
         typed("ElementStats", fields)
+    }
+}
+
+/// The fields that Kurento 6 had for each kind beside the list.
+fn name_by_kind(fields: &mut Json, list: &str, names: [&str; 2]) {
+    for (name, kind) in names.into_iter().zip(["AUDIO", "VIDEO"]) {
+        let found = fields[list].as_array().and_then(|list| list.iter().find(|one| one["type"] == kind));
+        fields[name] = found.map_or(json!(0.0), |one| one["avg"].clone());
     }
 }
 

@@ -26,6 +26,22 @@ pub fn kind(text: &str) -> Result<MediaKind, Error> {
     MediaKind::parse(text).ok_or_else(|| Error::Marshall("Invalid value for 'MediaType'".to_owned()))
 }
 
+/// RFC 4648, section 4.
+pub fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters = |group: &[u8]| -> [char; 4] {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        [18, 12, 6, 0].map(|shift| char::from(LETTERS[(bits >> shift & 63) as usize]))
+    };
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let [a, b, c, d] = letters(group);
+        text.extend([a, b, if group.len() > 1 { c } else { '=' }, if group.len() > 2 { d } else { '=' }]);
+    }
+    text
+}
+
 pub fn flowing(flows: bool) -> Json {
     json!(if flows { "FLOWING" } else { "NOT_FLOWING" })
 }
@@ -43,5 +59,17 @@ impl From<EngineError> for Error {
             EngineError::NotOfThisHub => Error::Connect("Can not connect ports".to_owned()),
             EngineError::WorkerGone => Error::Internal(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_of_every_remainder() {
+        let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
+        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
     }
 }

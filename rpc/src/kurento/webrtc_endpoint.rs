@@ -5,6 +5,7 @@ use super::face::{ElementFace, Role, element, parent_pipeline, webrtc};
 use super::media::Media;
 use super::values::{members, typed};
 use crate::bindings::{Answer, Bindings, Call, Made, Make};
+use crate::config::settings::Dscp;
 use crate::error::Error;
 use crate::objects::lock;
 use rivero_transport::net::nat::{Host, ServerAddress, TurnUrl};
@@ -174,6 +175,14 @@ fn host_text(host: &Host) -> String {
     }
 }
 
+/// The code point of a DSCPValue: an endpoint's own, or the configured one where that says nothing.
+fn dscp(own: Option<&str>, configured: Option<Dscp>) -> Option<u8> {
+    match own {
+        None | Some("NO_VALUE") => configured?.code,
+        Some(name) => Dscp::named(name)?.code,
+    }
+}
+
 async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
     let pipeline = parent_pipeline(&make)?;
     let configured = &media.settings.webrtc;
@@ -187,6 +196,7 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
         ice_tcp: configured.ice_tcp,
         stun: configured.stun_server.clone(),
         turn: configured.turn_server.clone(),
+        dscp: dscp(make.args.opt_string("qosDscp"), configured.qos_dscp),
         ..EndpointOptions::default()
     };
     if make.args.opt_string("certificateKeyType") == Some("RSA") {
@@ -296,13 +306,15 @@ impl From<DataChannelError> for Error {
     }
 }
 
-/// In Kurento 7's spelling; Kurento 6 wrote `streamID` and `componentID`.
+/// In the spelling of Kurento 7 and in that of Kurento 6.
 pub fn candidate_pair(stream: usize, local: &str, remote: &str) -> Json {
     typed(
         "IceCandidatePair",
         json!({
             "streamId": stream.to_string(),
             "componentId": 1,
+            "streamID": stream.to_string(),
+            "componentID": 1,
             "localCandidate": local,
             "remoteCandidate": remote,
         }),
@@ -346,4 +358,19 @@ async fn dtls_states(call: Call) -> Answer {
 /// How a DTLS association is named.
 pub fn dtls_connection(stream: usize) -> Json {
     json!({ "streamId": stream.to_string(), "componentId": "1", "connectionId": format!("dtls-{stream}-1") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoints_own_dscp_goes_before_the_configured_one() {
+        let configured = Dscp::named("AF41");
+        assert_eq!(dscp(Some("AUDIO_HIGH"), configured), Some(46));
+        assert_eq!(dscp(Some("NO_DSCP"), configured), None);
+        assert_eq!((dscp(Some("NO_VALUE"), configured), dscp(None, configured)), (Some(34), Some(34)));
+        assert_eq!(dscp(Some("NO_VALUE"), None), None);
+        assert_eq!(dscp(None, Dscp::named("NO_DSCP")), None);
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::Route;
 use super::demux::{Demux, is_stun};
+use super::mark::Mark;
 use super::nat::reflexive::{QueryId, response_id};
 use super::nat::{RelayHandle, RelayNews, TurnUrl, open_relay};
 use super::path::Path;
@@ -41,12 +42,13 @@ pub struct Datagram {
     /// The local address from which the peer expects it.
     pub from: SocketAddr,
     pub to: SocketAddr,
+    pub mark: Mark,
     pub bytes: Vec<u8>,
 }
 
 impl Datagram {
     pub(super) fn new(way: &Way, bytes: &[u8]) -> Self {
-        Datagram { path: way.path.clone(), from: way.from, to: way.to, bytes: bytes.to_vec() }
+        Datagram { path: way.path.clone(), from: way.from, to: way.to, mark: way.mark, bytes: bytes.to_vec() }
     }
 }
 
@@ -152,9 +154,14 @@ impl LocalNet {
         self.demux.borrow().find_name(request)
     }
 
-    /// The session has seen an authenticated STUN request from there.
-    pub fn bind(&self, port: u16, remote: SocketAddr, route: Route) {
-        self.demux.borrow_mut().bind(port, remote, route);
+    /// The session has found this STUN message from there authentic.
+    pub fn bind(&self, port: u16, remote: SocketAddr, datagram: &[u8], route: Route) {
+        self.demux.borrow_mut().bind(port, remote, datagram, route);
+    }
+
+    /// How many names, addresses and questions of sessions are remembered.
+    pub fn remembered(&self) -> usize {
+        self.demux.borrow().size()
     }
 
     pub fn forget(&self, node: NodeId) {
@@ -178,7 +185,7 @@ impl LocalNet {
         if let Path::Udp(port) = &datagram.path
             && is_stun(&datagram.bytes)
         {
-            self.demux.borrow_mut().note_asked(port.number(), datagram.to, route);
+            self.demux.borrow_mut().note_asked(port.number(), datagram.to, &datagram.bytes, route);
         }
         self.outgoing.borrow_mut().push(datagram);
     }
@@ -215,8 +222,7 @@ impl LocalNet {
         })
     }
 
-    /// Takes in what has arrived, up to a bound. True when there is more.
-    /// Hands in what has arrived at a port, batch by batch, and sends what comes of it.
+    /// Hands in what has arrived at a port, batch by batch and up to a bound, and sends what comes of it. True when there is more.
     pub(crate) fn receive_turn(&self, port: &Rc<UdpPort>) -> bool {
         let Some(shard) = self.shard.borrow().upgrade() else { return false };
         let mut shard = shard.borrow_mut();

@@ -3,6 +3,7 @@
 mod demux;
 mod interfaces;
 mod local;
+mod mark;
 pub mod nat;
 mod path;
 mod port;
@@ -13,6 +14,7 @@ mod wire;
 pub use demux::Demux;
 pub use interfaces::local_addresses;
 pub use local::{Datagram, LocalNet, NetSettings, OwnPort};
+pub use mark::Mark;
 pub use path::{Path, Relay};
 pub use port::UdpPort;
 pub use send::{SendBuffer, Way};

@@ -3,6 +3,7 @@
 //! Enters: sealed packets, one or a burst of equally long ones, with the addresses that ICE knows the pair by. Leaves: the same
 //! on their way. It must never know what they are.
 
+use super::mark::Mark;
 use super::port::UdpPort;
 use super::tcp::TcpLink;
 use std::io;
@@ -23,12 +24,19 @@ pub enum Path {
 }
 
 impl Path {
-    /// Sends packets of `segment` bytes each, the last may be shorter; `None` for a single one.
+    /// Sends packets of `segment` bytes each, the last may be shorter; `None` for a single one. Only UDP to the peer is marked.
     ///
     /// Errors: only by UDP, as [`UdpPort::send`]. What does not fit elsewhere is dropped, and counted there.
-    pub fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+    pub fn send(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+        mark: Mark,
+        bytes: &[u8],
+        segment: Option<usize>,
+    ) -> io::Result<()> {
         match self {
-            Path::Udp(port) => return port.send(from, to, bytes, segment),
+            Path::Udp(port) => return port.send(from, to, mark, bytes, segment),
             Path::Tcp(link) => link.send(bytes, segment.unwrap_or(bytes.len())),
             Path::Relay(relay) => {
                 bytes.chunks(segment.unwrap_or(bytes.len()).max(1)).for_each(|one| relay.send(to, one))
@@ -75,9 +83,9 @@ mod tests {
         let sent = Rc::<Sent>::default();
         let path = Path::Relay(sent.clone());
         let to = SocketAddr::from(([192, 0, 2, 1], 7));
-        path.send(to.ip(), to, b"aabbc", Some(2)).expect("a relay never fails");
-        path.send(to.ip(), to, b"whole", None).expect("a relay never fails");
-        path.send(to.ip(), to, b"", None).expect("nothing is nothing");
+        path.send(to.ip(), to, Mark::NONE, b"aabbc", Some(2)).expect("a relay never fails");
+        path.send(to.ip(), to, Mark::NONE, b"whole", None).expect("a relay never fails");
+        path.send(to.ip(), to, Mark::NONE, b"", None).expect("nothing is nothing");
         let wanted = [&b"aa"[..], b"bb", b"c", b"whole"].map(|bytes| (to, bytes.to_vec()));
         assert_eq!(*sent.0.borrow(), wanted);
         assert!(path.is(&path.clone()) && !path.is(&Path::Relay(Rc::<Sent>::default())));
@@ -90,7 +98,7 @@ mod tests {
         let local = std::net::IpAddr::from([127, 0, 0, 1]);
         let path = Path::Udp(ports[0].clone());
         path.writable(local).await;
-        path.send(local, SocketAddr::new(local, ports[1].number()), b"hello", None).expect("there is room");
+        path.send(local, SocketAddr::new(local, ports[1].number()), Mark::NONE, b"hello", None).expect("there is room");
         ports[1].readable().await;
         let mut got = Vec::new();
         ports[1].receive(&mut ReceiveRoom::default(), |source, _, bytes| got.push((source.port(), bytes.to_vec())));

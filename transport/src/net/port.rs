@@ -1,5 +1,6 @@
 //! One UDP port, on IPv4 and IPv6 where the machine has both; or, in tests, one without sockets.
 
+use super::mark::{Mark, send_marked};
 use super::wire::Wire;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -128,7 +129,14 @@ impl UdpPort {
     ///
     /// Errors: `WouldBlock` when the kernel's buffer is full; anything else means that these bytes are lost, unless they are
     /// a burst and the path takes none.
-    pub fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+    pub fn send(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+        mark: Mark,
+        bytes: &[u8],
+        segment: Option<usize>,
+    ) -> io::Result<()> {
         if let Below::Wire(wire) = &self.below {
             let from = SocketAddr::new(from, self.number);
             bytes.chunks(segment.unwrap_or(bytes.len()).max(1)).for_each(|one| wire.leave(from, to, one));
@@ -136,6 +144,9 @@ impl UdpPort {
         }
         let half = self.half(to.ip()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         let segment_size = segment.filter(|segment| *segment < bytes.len());
+        if !mark.is_none() {
+            return send_marked(half.io.get_ref(), mark, from, to, bytes, segment_size);
+        }
         let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size, src_ip: Some(from) };
         half.state.try_send(half.io.get_ref().into(), &transmit)
     }

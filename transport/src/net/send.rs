@@ -2,6 +2,7 @@
 //! allow, while they are still in the processor's cache. What the kernel has no room for waits here, up to a bound.
 
 use super::local::Datagram;
+use super::mark::Mark;
 use super::path::Path;
 use std::collections::VecDeque;
 use std::io;
@@ -16,6 +17,7 @@ pub struct Way {
     pub path: Path,
     pub from: SocketAddr,
     pub to: SocketAddr,
+    pub mark: Mark,
 }
 
 /// One a worker. In steady state nothing is allocated for a packet.
@@ -31,7 +33,7 @@ impl SendBuffer {
     /// Sends what was written into `bytes`: datagrams of `segment` bytes each, the last may be shorter.
     pub fn send(&mut self, way: &Way, segment: usize) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        match way.path.send(way.from.ip(), way.to, &bytes, Some(segment)) {
+        match way.path.send(way.from.ip(), way.to, way.mark, &bytes, Some(segment)) {
             Ok(()) => {}
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
                 bytes.chunks(segment).for_each(|one| self.keep(Datagram::new(way, one)));
@@ -76,7 +78,7 @@ impl SendBuffer {
 
 /// Sends, and says whether the kernel had no room. Other failures cost this datagram only, as on any network.
 fn would_block(datagram: &Datagram) -> bool {
-    match datagram.path.send(datagram.from.ip(), datagram.to, &datagram.bytes, None) {
+    match datagram.path.send(datagram.from.ip(), datagram.to, datagram.mark, &datagram.bytes, None) {
         Ok(()) => false,
         Err(why) if why.kind() == io::ErrorKind::WouldBlock => true,
         Err(why) => {

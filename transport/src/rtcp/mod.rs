@@ -1,4 +1,5 @@
-//! RTCP as bytes: compound packets read and written (RFC 3550 §6, RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb).
+//! RTCP as bytes: compound packets read and written (RFC 3550 §6, RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb,
+//! draft-holmer-rmcat-transport-wide-cc-extensions-01).
 //!
 //! Enters: plain compound packets of a peer, facts of our own. Leaves: the facts of the peer, bytes of ours. It must never
 //! know encryption, sessions, or what anyone does about a lost packet.
@@ -6,9 +7,11 @@
 //! [`parse`] goes through a compound packet without copying; the writers append to a buffer, and what is written one after
 //! the other is a compound packet.
 
+mod arrivals;
 mod ntp;
 mod write;
 
+pub use arrivals::{ARRIVAL_TICK, ArrivalsHead, write_arrivals};
 pub use ntp::NtpTime;
 pub use write::{
     write_bye, write_cname, write_fir, write_nack, write_pli, write_receiver_report, write_remb, write_sender_report,

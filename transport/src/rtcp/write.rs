@@ -102,7 +102,7 @@ pub fn write_remb(out: &mut Vec<u8>, sender: u32, bps: u64, ssrcs: &[u32]) {
 }
 
 /// A header around a body of whole words.
-fn write_packet(out: &mut Vec<u8>, kind: u8, format: u8, write_body: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn write_packet(out: &mut Vec<u8>, kind: u8, format: u8, write_body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[2 << 6 | format, kind, 0, 0]);
     write_body(out);
@@ -110,7 +110,7 @@ fn write_packet(out: &mut Vec<u8>, kind: u8, format: u8, write_body: impl FnOnce
     out[start + 2..start + 4].copy_from_slice(&words.to_be_bytes());
 }
 
-fn put(out: &mut Vec<u8>, word: u32) {
+pub(super) fn put(out: &mut Vec<u8>, word: u32) {
     out.extend_from_slice(&word.to_be_bytes());
 }
 

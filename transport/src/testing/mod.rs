@@ -125,6 +125,16 @@ impl Simulation {
         self.places.len() - 1
     }
 
+    /// How many names, addresses and questions the worker's demultiplexer remembers, of all sessions.
+    pub fn remembered(&self) -> usize {
+        self.net.remembered()
+    }
+
+    /// Datagrams that came and belonged to nobody.
+    pub fn strangers(&self) -> u64 {
+        self.net.strangers.get()
+    }
+
     /// From the peer to the server.
     pub fn up(&mut self, place: usize) -> &mut Path {
         &mut self.places[place].up

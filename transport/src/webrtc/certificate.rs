@@ -1,5 +1,6 @@
 //! The process's DTLS certificate: ECDSA on P-256, made once or read from a PEM file (str0m's DTLS knows no RSA).
 
+use super::event::CertificateReport;
 use crate::sdp::Fingerprint;
 use std::panic::catch_unwind;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use str0m::crypto::from_feature_flags;
 
 pub struct Certificate {
     pub(super) cert: DtlsCert,
-    fingerprint: Vec<u8>,
+    fingerprint: Fingerprint,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +43,25 @@ impl Certificate {
     }
 
     fn new(cert: DtlsCert) -> Self {
-        let fingerprint = from_feature_flags().sha256_provider.sha256(&cert.certificate).to_vec();
+        let fingerprint = fingerprint(&cert.certificate);
         Certificate { cert, fingerprint }
     }
 
     /// What our descriptions say of it (RFC 8122).
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint { algorithm: "sha-256".to_owned(), bytes: self.fingerprint.clone() }
+        self.fingerprint.clone()
+    }
+}
+
+/// Of a certificate in DER.
+fn fingerprint(der: &[u8]) -> Fingerprint {
+    let bytes = from_feature_flags().sha256_provider.sha256(der).to_vec();
+    Fingerprint { algorithm: "sha-256".to_owned(), bytes }
+}
+
+impl CertificateReport {
+    pub(super) fn new(der: Vec<u8>) -> Self {
+        CertificateReport { fingerprint: fingerprint(&der), der }
     }
 }
 

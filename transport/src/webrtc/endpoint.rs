@@ -6,10 +6,10 @@ use super::data::{ChannelOptions, DataChannelError};
 use super::event::SessionReport;
 use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPlan};
 use super::session::WebRtcSession;
-use crate::net::local_addresses;
 use crate::net::nat::{ServerAddress, TurnUrl};
+use crate::net::{Mark, local_addresses};
 use crate::sdp::{
-    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, MID,
+    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, MID, Modern,
     Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, SdpError, SessionDescription, TRANSPORT_CC,
 };
 use rivero_engine::graph::NodeSpec;
@@ -34,6 +34,8 @@ pub struct WebRtcConfig {
     /// 0 or 1 each.
     pub audio_lines: usize,
     pub video_lines: usize,
+    /// Takes what newer peers offer beyond Kurento's set ([`Modern`]).
+    pub modern: bool,
 }
 
 /// What an application sets before it negotiates.
@@ -52,6 +54,8 @@ pub struct EndpointOptions {
     pub turn: Option<TurnUrl>,
     /// Offers TCP candidates beside UDP ones.
     pub ice_tcp: bool,
+    /// The six bits that routers may tell our datagrams by; `None` leaves them unmarked. Read when the endpoint is made.
+    pub dscp: Option<u8>,
     /// kbps; 0 for none.
     pub max_audio_recv_kbps: u32,
     pub max_video_recv_kbps: u32,
@@ -130,12 +134,13 @@ impl WebRtcEndpoint {
         config: Arc<WebRtcConfig>,
     ) -> Result<Self, EngineError> {
         let name = label.clone();
+        let mark = options.dscp.map_or(Mark::NONE, Mark::dscp);
         let spec = NodeSpec {
             class: "WebRtcEndpoint",
             label,
             inputs: DEFAULT_PORTS.to_vec(),
             outputs: DEFAULT_PORTS.to_vec(),
-            build: Box::new(move |context| Box::new(WebRtcSession::new(context, name))),
+            build: Box::new(move |context| Box::new(WebRtcSession::new(context, name, mark))),
             worker: None,
         };
         let element = pipeline.add(spec).await?;
@@ -379,8 +384,11 @@ impl WebRtcEndpoint {
         session.audio_lines = self.config.audio_lines;
         session.video_lines = self.config.video_lines;
         session.use_data_channels = options.use_data_channels;
-        // Without it browsers send no message longer than 64 KiB.
-        session.modern.message_size = true;
+        // Without a message size browsers send no message longer than 64 KiB.
+        session.modern = match self.config.modern {
+            true => Modern::ALL,
+            false => Modern { message_size: true, ..Modern::default() },
+        };
         session.direction = match (options.recvonly, options.sendonly) {
             (true, false) => Direction::RecvOnly,
             (false, true) => Direction::SendOnly,

@@ -1,6 +1,7 @@
 //! What a session tells the control side: events as they happen, and reports when asked.
 
 use super::data::DataReport;
+use crate::sdp::{Candidate, Fingerprint};
 use rivero_engine::MediaKind;
 
 /// Kurento's `IceComponentState`.
@@ -117,12 +118,15 @@ pub struct IceStatus {
 /// Counters of one RTP stream (RFC 3550, section 6.4; W3C webrtc-stats).
 #[derive(Clone, Debug, Default)]
 pub struct StreamReport {
+    /// The number of its transport, from 1.
+    pub transport: usize,
     pub kind: Option<MediaKind>,
     pub ssrc: u32,
     pub packets: u64,
     /// Payload bytes.
     pub bytes: u64,
-    pub lost: u64,
+    /// Below zero when packets come twice.
+    pub lost: i64,
     /// 0 to 1.
     pub fraction_lost: f64,
     /// Seconds.
@@ -136,8 +140,36 @@ pub struct StreamReport {
     pub remb: u64,
 }
 
+/// One transport whose handshake is done.
+#[derive(Clone, Debug)]
+pub struct TransportReport {
+    /// As in events, from 1.
+    pub stream: usize,
+    /// Of all datagrams but those of ICE, as they are on the network, in bytes; the same for what came.
+    pub sent: u64,
+    pub received: u64,
+    pub local: Vec<Candidate>,
+    pub remote: Vec<Candidate>,
+    /// The pair that media takes, of which both are among the candidates.
+    pub pair: Option<(Candidate, Candidate)>,
+    /// Of that pair (RFC 8445, section 6.1.2.3).
+    pub pair_priority: u64,
+    /// Seconds, as ICE measures it.
+    pub round_trip: Option<f64>,
+    pub local_certificate: CertificateReport,
+    pub remote_certificate: Option<CertificateReport>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CertificateReport {
+    /// The certificate itself, in DER.
+    pub der: Vec<u8>,
+    pub fingerprint: Fingerprint,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct SessionReport {
+    pub transports: Vec<TransportReport>,
     pub inbound: Vec<StreamReport>,
     pub outbound: Vec<StreamReport>,
     pub status: IceStatus,

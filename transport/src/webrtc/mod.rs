@@ -21,13 +21,16 @@
 //!
 #![doc = include_str!("routes.md")]
 #![doc = include_str!("costs.md")]
+#![doc = include_str!("limits.md")]
 
+mod arrivals;
 pub mod bitrate;
 mod certificate;
 mod crypto;
 mod data;
 mod endpoint;
 mod event;
+mod extension;
 mod keyframe;
 mod missing;
 mod plan;
@@ -40,8 +43,9 @@ pub use crypto::{Handshake, Watch, WorkerCrypto};
 pub use data::{ChannelOptions, ChannelReport, ChannelState, DataChannelError, DataReport, MOST_CHANNELS};
 pub use endpoint::{EndpointOptions, NegotiationError, WebRtcConfig, WebRtcEndpoint};
 pub use event::{
-    CandidatePair, DtlsState, IceState, IceStatus, SessionReport, StreamReport, TransportStatus, WebRtcEvent,
+    CandidatePair, CertificateReport, DtlsState, IceState, IceStatus, SessionReport, StreamReport, TransportReport,
+    TransportStatus, WebRtcEvent,
 };
 pub use keyframe::starts_key_frame;
 pub(crate) use session::Scratch;
-pub use session::WebRtcSession;
+pub use session::{WebRtcSession, header_length};

@@ -39,10 +39,8 @@ pub struct LinePlan {
     /// The id of the abs-send-time header extension, if negotiated.
     pub abs_send_time: Option<u8>,
     /// The id of the transport-wide sequence number extension, if it and its feedback are negotiated.
-    #[expect(dead_code, reason = "for the session, which does not send transport-wide feedback yet")]
     pub transport_cc: Option<u8>,
     /// The id of the extension that carries the line's tag, and the tag, if negotiated.
-    #[expect(dead_code, reason = "for the sending half, which does not write the tag yet")]
     pub mid: Option<(u8, String)>,
     /// The source on which we send again what was lost; only where a payload type has `rtx`.
     pub local_rtx_ssrc: Option<u32>,

@@ -39,6 +39,11 @@ impl Rewriter {
         }
     }
 
+    /// The greatest sequence number so far, and one.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// The sequence number and time stamp to send; `None` for a packet older than the switch to its source.
     ///
     /// `gap` says that packets before this one were left out on purpose: the receiver shall not miss them.

@@ -57,6 +57,7 @@ impl Scene {
             video_codecs: vec![],
             audio_lines: 0,
             video_lines: 0,
+            modern: true,
         });
         Scene { simulation, pipeline, config, browsers: vec![], endpoints: vec![], told: vec![] }
     }

@@ -16,6 +16,10 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
 
 pub const VP8: u8 = 96;
+/// Sends VP8 again, where offered.
+pub const RTX: u8 = 97;
+/// The header extension with a number for the whole transport, where offered.
+pub const TRANSPORT_CC: u8 = 5;
 
 pub struct Connection {
     pub rtc: Rtc,
@@ -45,7 +49,14 @@ impl Connection {
             .set_crypto_provider(crypto.provider())
             .set_local_ice_credentials(credentials.clone());
         let codecs = config.codec_config();
-        codecs.add_config(VP8.into(), None, Codec::Vp8, Frequency::NINETY_KHZ, None, FormatParams::default());
+        codecs.add_config(
+            VP8.into(),
+            Some(RTX.into()),
+            Codec::Vp8,
+            Frequency::NINETY_KHZ,
+            None,
+            FormatParams::default(),
+        );
         let watch = crypto.watch_next();
         let now = clock.now();
         let mut rtc = config.build(clock.instant(now));

@@ -5,6 +5,7 @@
 //! were lost later and with their own numbers, and the viewer puts them in order.
 
 mod connection;
+mod modern;
 mod publisher;
 mod viewer;
 
@@ -45,6 +46,11 @@ struct Scene {
 impl Scene {
     /// Everyone is connected, and the first picture has reached the viewer, over perfect paths.
     fn open(seed: u64, frames: Frames, viewer_asks: bool, patience: Option<Duration>) -> Self {
+        Self::open_as(false, seed, frames, viewer_asks, patience)
+    }
+
+    /// `modern`: the peers offer retransmission streams and transport-wide feedback, and the server takes them.
+    fn open_as(modern: bool, seed: u64, frames: Frames, viewer_asks: bool, patience: Option<Duration>) -> Self {
         let mut simulation = Simulation::new();
         let pipeline = simulation.engine.pipeline("loss");
         let config = Arc::new(WebRtcConfig {
@@ -53,6 +59,7 @@ impl Scene {
             video_codecs: vec!["VP8/90000".parse().expect("a codec")],
             audio_lines: 0,
             video_lines: 1,
+            modern: true,
         });
         let server = simulation.server();
         let address = |n: u8| SocketAddr::from(([10, 0, 0, n], 5000 + u16::from(n)));
@@ -63,8 +70,10 @@ impl Scene {
             publisher.borrow().connection.offer("sendonly", Some(SSRC)),
             viewer.borrow().connection.offer("recvonly", None),
         ];
-        let [(input, first), (output, second)] =
-            offers.map(|offer| answer(&mut simulation, &pipeline, &config, &offer));
+        let [(input, first), (output, second)] = offers
+            .map(|offer| if modern { modern::additional(&offer) } else { offer })
+            .map(|offer| answer(&mut simulation, &pipeline, &config, &offer));
+        publisher.borrow_mut().modern = modern;
         publisher.borrow_mut().connection.join(&first, server);
         viewer.borrow_mut().connection.join(&second, server);
         viewer.borrow_mut().expect(&second, viewer_asks);

@@ -1,7 +1,7 @@
 //! A camera behind a lossy path: 30 frames a second, several packets each; key frames when asked, lost packets again when
-//! asked, on the same source and byte for byte, as browsers do where no retransmission stream is negotiated.
+//! asked: on the same source and byte for byte, as browsers do where no retransmission stream is negotiated, or on that.
 
-use crate::connection::{Connection, VP8};
+use crate::connection::{Connection, RTX, TRANSPORT_CC, VP8};
 use rivero_engine::MediaTime;
 use rivero_engine::time::ManualClock;
 use rivero_transport::net::OnWire;
@@ -11,8 +11,14 @@ use rivero_transport::testing::Peer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use told::Told;
+
+// Named here, for those who borrow this peer.
+#[path = "told.rs"]
+mod told;
 
 pub const SSRC: u32 = 0x1234;
+pub const RTX_SSRC: u32 = 0x5678;
 pub const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 30);
 /// Bytes of a payload.
 const PAYLOAD: usize = 1100;
@@ -32,6 +38,8 @@ pub struct Frames {
 
 struct Sent {
     datagram: Vec<u8>,
+    /// Before it was sealed, for a retransmission stream.
+    plain: Vec<u8>,
     again: Option<MediaTime>,
 }
 
@@ -45,6 +53,10 @@ struct Camera {
     last_key: Option<MediaTime>,
     key_wanted: bool,
     history: Vec<Sent>,
+    /// Packets on the retransmission stream.
+    resends: u64,
+    /// When each packet of the transport was sent, in the order of their numbers.
+    sent: Vec<MediaTime>,
 }
 
 pub struct Publisher {
@@ -56,6 +68,10 @@ pub struct Publisher {
     pub pads: bool,
     /// Answers no request for lost packets.
     pub forgets: bool,
+    /// Retransmission and transport-wide numbers are negotiated.
+    pub modern: bool,
+    /// What it was told by transport-wide feedback.
+    pub told: Told,
     pub plis: u32,
     pub key_frames: u32,
     /// Sequence numbers asked for, known or not.
@@ -73,6 +89,8 @@ impl Publisher {
             camera: None,
             pads: false,
             forgets: false,
+            modern: false,
+            told: Told::default(),
             plis: 0,
             key_frames: 0,
             nacked: 0,
@@ -91,6 +109,8 @@ impl Publisher {
             last_key: None,
             key_wanted: true,
             history: Vec::new(),
+            resends: 0,
+            sent: Vec::new(),
         });
     }
 
@@ -116,7 +136,9 @@ impl Publisher {
                     let (from, to) = (self.connection.address, self.server);
                     for number in lost {
                         self.nacked += 1;
-                        if let Some(bytes) = camera.find_again(number, now).filter(|_| !self.forgets) {
+                        let again =
+                            if self.modern { camera.resend(number, now) } else { camera.find_again(number, now) };
+                        if let Some(bytes) = again.filter(|_| !self.forgets) {
                             self.resent += 1;
                             out.push(OnWire { from, to, bytes });
                         }
@@ -125,6 +147,12 @@ impl Publisher {
                 _ => {}
             }
         }
+        self.told.read(plain);
+    }
+
+    /// When each packet was sent that carries a number for the whole transport.
+    pub fn sent(&self) -> &[MediaTime] {
+        self.camera.as_ref().map_or(&[], |camera| &camera.sent)
     }
 
     fn shoot(&mut self, now: MediaTime, out: &mut Vec<OnWire>) {
@@ -154,7 +182,7 @@ impl Publisher {
             }
             let count = if key { self.frames.key } else { self.frames.inter };
             for index in 0..count {
-                let bytes = camera.packet(index, count, key);
+                let bytes = camera.packet(index, count, key, self.modern.then_some(now));
                 out.push(OnWire { from, to, bytes });
             }
             if self.pads && camera.frame.is_multiple_of(5) {
@@ -168,22 +196,25 @@ impl Publisher {
 
 impl Camera {
     /// A packet of the current frame, which says what it is.
-    fn packet(&mut self, index: u8, count: u8, key: bool) -> Vec<u8> {
+    fn packet(&mut self, index: u8, count: u8, key: bool, numbered: Option<MediaTime>) -> Vec<u8> {
         let sequence = self.history.len() as u64;
         let mut bytes = vec![0x80, VP8 | if index + 1 == count { 0x80 } else { 0 }];
         bytes.extend_from_slice(&(sequence as u16).to_be_bytes());
         bytes.extend_from_slice(&(self.frame * 3000).to_be_bytes());
         bytes.extend_from_slice(&SSRC.to_be_bytes());
+        numbered.into_iter().for_each(|now| self.number(&mut bytes, now));
+        let header = bytes.len();
         // The descriptor (RFC 7741, section 4.2) and the bit that makes a key frame; then our own marks.
         bytes.extend_from_slice(&[if index == 0 { 0x10 } else { 0 }, u8::from(!key)]);
         bytes.extend_from_slice(&self.frame.to_be_bytes());
         bytes.extend_from_slice(&[index, count, u8::from(key)]);
         bytes.extend_from_slice(&(sequence as u32).to_be_bytes());
-        bytes.resize(12 + PAYLOAD, sequence as u8);
-        self.sealer.seal_rtp(&mut bytes, 0, 12, (sequence >> 16) as u32);
-        self.history.push(Sent { datagram: bytes.clone(), again: None });
+        bytes.resize(header + PAYLOAD, sequence as u8);
+        let plain = bytes.clone();
+        self.sealer.seal_rtp(&mut bytes, 0, header, (sequence >> 16) as u32);
+        self.history.push(Sent { datagram: bytes.clone(), plain, again: None });
         if let Some(old) = self.history.len().checked_sub(HISTORY as usize + 1) {
-            self.history[old].datagram = Vec::new();
+            self.history[old] = Sent { datagram: Vec::new(), plain: Vec::new(), again: None };
         }
         bytes
     }
@@ -198,8 +229,34 @@ impl Camera {
         bytes.resize(12 + 200, 0);
         bytes[211] = 200;
         self.sealer.seal_rtp(&mut bytes, 0, 12, (sequence >> 16) as u32);
-        self.history.push(Sent { datagram: Vec::new(), again: None });
+        self.history.push(Sent { datagram: Vec::new(), plain: Vec::new(), again: None });
         bytes
+    }
+
+    /// Adds a header extension with the next number of the transport.
+    fn number(&mut self, bytes: &mut Vec<u8>, now: MediaTime) {
+        let [high, low] = (self.sent.len() as u16).to_be_bytes();
+        self.sent.push(now);
+        bytes[0] |= 0x10;
+        bytes.extend_from_slice(&[0xbe, 0xde, 0, 1, TRANSPORT_CC << 4 | 1, high, low, 0]);
+    }
+
+    /// The same media on the retransmission stream (RFC 4588, section 4).
+    fn resend(&mut self, number: u16, now: MediaTime) -> Option<Vec<u8>> {
+        self.find_again(number, now)?;
+        let at = self.history.len() - 1 - usize::from(((self.history.len() - 1) as u16).wrapping_sub(number));
+        let plain = self.history[at].plain.clone();
+        let sequence = self.resends;
+        self.resends += 1;
+        let mut bytes = vec![0x80, plain[1] & 0x80 | RTX];
+        bytes.extend_from_slice(&(sequence as u16).to_be_bytes());
+        bytes.extend_from_slice(&plain[4..8]);
+        bytes.extend_from_slice(&RTX_SSRC.to_be_bytes());
+        self.number(&mut bytes, now);
+        bytes.extend_from_slice(&plain[2..4]);
+        bytes.extend_from_slice(&plain[20..]);
+        self.sealer.seal_rtp(&mut bytes, 0, 20, (sequence >> 16) as u32);
+        Some(bytes)
     }
 
     fn find_again(&mut self, number: u16, now: MediaTime) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! A browser's receiving half: an independent stack that connects and asks for what is lost, and a decoder's view of the
 //! media: which frame could be shown when. Media is opened here, since that stack takes nothing that comes late.
 
-use crate::connection::{Connection, value};
+use crate::connection::{Connection, RTX, value};
 use crate::publisher::FRAME;
 use rivero_engine::MediaTime;
 use rivero_engine::time::ManualClock;
@@ -18,6 +18,8 @@ use str0m::rtp::Ssrc;
 pub struct Viewer {
     pub connection: Connection,
     ssrc: Option<Ssrc>,
+    /// Of retransmissions, where negotiated.
+    rtx: Option<u32>,
     opener: Option<RtpOpener>,
     /// It asks for lost packets: then the stack has to see them as well.
     nack: bool,
@@ -31,16 +33,19 @@ pub struct Viewer {
 impl Viewer {
     pub fn new(clock: &Arc<ManualClock>, address: SocketAddr, patience: Option<Duration>) -> Self {
         let connection = Connection::new(clock, address);
-        let (ssrc, opener, screen) = (None, None, Screen::default());
-        Viewer { connection, ssrc, opener, nack: false, patience, asked: MediaTime::ZERO, asks: 0, screen }
+        let (ssrc, rtx, opener, screen) = (None, None, None, Screen::default());
+        Viewer { connection, ssrc, rtx, opener, nack: false, patience, asked: MediaTime::ZERO, asks: 0, screen }
     }
 
     /// Expects what an answer announces; `nack` says whether lost packets are asked for.
     pub fn expect(&mut self, answer: &str, nack: bool) {
         let ssrc = value(answer, "a=ssrc:").split(' ').next().expect("a number");
         let ssrc: u32 = ssrc.parse().expect("a number");
+        let pair = answer.lines().find_map(|line| line.strip_prefix("a=ssrc-group:FID "));
+        let pair = pair.and_then(|pair| pair.split_once(' '));
+        self.rtx = pair.map(|(_, again)| again.parse().expect("a number"));
         let mut api = self.connection.rtc.direct_api();
-        api.expect_stream_rx(ssrc.into(), None, "0".into(), None).suppress_nack(!nack);
+        api.expect_stream_rx(ssrc.into(), self.rtx.map(Ssrc::from), "0".into(), None).suppress_nack(!nack);
         (self.ssrc, self.nack) = (Some(ssrc.into()), nack);
     }
 
@@ -67,7 +72,7 @@ impl Peer for Viewer {
         let media = matches!(datagram.bytes[..], [128..=191, 0..=191 | 224.., ..]);
         if media {
             let opener = self.opener.get_or_insert_with(|| self.connection.rtp_opener());
-            self.screen.open(now, &datagram.bytes, opener);
+            self.screen.open(now, &datagram.bytes, opener, self.rtx);
         }
         if !media || self.nack {
             self.connection.receive(now, datagram, out);
@@ -101,6 +106,8 @@ pub struct Screen {
     pub pads: bool,
     /// Packets without payload.
     pub empty: u64,
+    /// Packets that came on the retransmission stream.
+    pub resent: u64,
     /// Packets that came twice, the same each time.
     pub repeated: u64,
     /// Packets that came after one with a higher number.
@@ -132,7 +139,11 @@ impl Frame {
 }
 
 impl Screen {
-    fn open(&mut self, now: MediaTime, packet: &[u8], opener: &RtpOpener) {
+    fn open(&mut self, now: MediaTime, packet: &[u8], opener: &RtpOpener, rtx: Option<u32>) {
+        let source = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
+        if rtx == Some(source) {
+            return self.open_again(now, packet, opener);
+        }
         // A header without sources or extensions is what was negotiated.
         let number = u16::from_be_bytes([packet[2], packet[3]]);
         let behind = (self.highest as u16).wrapping_sub(number) as i16;
@@ -141,6 +152,17 @@ impl Screen {
         let mut room = Vec::new();
         let payload = opener.open(packet, 12, (sequence >> 16) as u32, &mut room).expect("what comes is authentic");
         self.take(now, sequence, packet[1] & 0x80 != 0, payload);
+    }
+
+    /// A packet of the retransmission stream, of which fewer than 65,536 come: its own number, then the original one.
+    fn open_again(&mut self, now: MediaTime, packet: &[u8], opener: &RtpOpener) {
+        assert_eq!(packet[1] & 0x7f, RTX);
+        let mut room = Vec::new();
+        let payload = opener.open(packet, 12, 0, &mut room).expect("what comes is authentic");
+        let number = u16::from_be_bytes([payload[0], payload[1]]);
+        let behind = (self.highest as u16).wrapping_sub(number) as i16;
+        self.resent += 1;
+        self.take(now, self.highest.wrapping_sub(behind as i64 as u64), packet[1] & 0x80 != 0, &payload[2..]);
     }
 
     fn take(&mut self, now: MediaTime, sequence: u64, marker: bool, bytes: &[u8]) {

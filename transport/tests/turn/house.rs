@@ -35,6 +35,7 @@ pub fn webrtc_config(certificate: Arc<Certificate>) -> Arc<WebRtcConfig> {
         video_codecs: vec!["VP8/90000".parse().expect("a codec")],
         audio_lines: 1,
         video_lines: 1,
+        modern: true,
     })
 }
 

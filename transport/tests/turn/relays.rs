@@ -7,7 +7,7 @@ use rivero_transport::net::nat::reflexive::response_id;
 use rivero_transport::net::nat::{
     Allocation, Query, QueryOutput, RelayError, RelayHandle, RelayNews, RelayOutput, RelaySettings, TurnUrl, open_relay,
 };
-use rivero_transport::net::{Relay, UdpPort};
+use rivero_transport::net::{Mark, Relay, UdpPort};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -196,7 +196,7 @@ fn a_port_learns_its_public_address() {
                 for query in &mut queries {
                     port.writable(ip).await;
                     match query.poll(now) {
-                        QueryOutput::Transmit(bytes) => port.send(ip, server, bytes, None).expect("sent"),
+                        QueryOutput::Transmit(bytes) => port.send(ip, server, Mark::NONE, bytes, None).expect("sent"),
                         QueryOutput::Wait(_) => {}
                         QueryOutput::Unanswered => panic!("coturn is silent"),
                     }

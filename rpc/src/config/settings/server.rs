@@ -22,6 +22,8 @@ pub struct ServerSettings {
     pub media_spread: bool,
     /// Whose REMB governs a publisher with many viewers.
     pub bitrate_policy: BitratePolicy,
+    /// Whether answers take what newer peers offer beyond Kurento's set: RTX, transport-wide feedback, mid, msid.
+    pub modern: bool,
     /// The directory of the main file.
     pub config_path: PathBuf,
 }
@@ -117,6 +119,7 @@ impl ServerSettings {
                 .unwrap_or_else(cores),
             media_spread: tree.text("mediaServer.media.placement") == Some("spread"),
             bitrate_policy: bitrate_policy(tree, lines),
+            modern: Section::new(tree, "mediaServer.media", lines).bool("modern").unwrap_or(true),
             config_path: PathBuf::from(tree.text("configPath").unwrap_or(".")),
         })
     }

@@ -74,6 +74,7 @@ fn the_example_tree_sets_every_server_setting() {
     assert_eq!(settings.websocket, websocket);
     assert_eq!(settings.metadata, "{\n    \"site\": \"example\",\n    \"rack\": \"7\"\n}");
     assert_eq!(settings.media_workers, 3);
+    assert!(!settings.modern);
     assert_eq!(settings.config_path, dir);
     assert!(!format!("{settings:?}").contains("Some(\"example\")"), "the password stays out of Debug");
 }
@@ -316,6 +317,19 @@ fn servers_may_have_names() {
     assert_eq!(stun.as_deref(), Some("stun.example:19302"));
     let turn = settings.webrtc.turn_server.map(|url| url.reveal());
     assert_eq!(turn.as_deref(), Some("u:p@turn.example:443?transport=tls"));
+}
+
+#[test]
+fn modern_additions_have_one_switch() {
+    let modern = |value: &str| {
+        let (settings, lines) =
+            server(&format!("[mediaServer.net.websocket]\nport=1\nthreads=9\n[mediaServer.media]\n{value}\n"));
+        (settings.expect("valid").modern, lines.len())
+    };
+    assert_eq!(modern("workers=1"), (true, 0));
+    assert_eq!(modern("modern=true"), (true, 0));
+    assert_eq!(modern("modern=false"), (false, 0));
+    assert_eq!(modern("modern=perhaps"), (true, 1));
 }
 
 #[test]

@@ -120,7 +120,8 @@ impl<'a> Answerer<'a> {
         let kind = Kind::of(&offered.kind);
         let is_bundled = offered.mid().is_some_and(|mid| self.bundled.contains(mid));
         let remote = read_remote(self.offer, offered, self.tagged.filter(|_| is_bundled));
-        let feedback = self.local.modern.feedback(self.local, offered);
+        let peer_sends = self.offer.direction_of(offered).sends();
+        let feedback = self.local.modern.feedback(self.local, offered, peer_sends);
         let mut codecs = accepted_codecs(offered, self.codecs_of(kind), &feedback);
         let verdict = self.judge(kind, offered, &codecs, is_bundled, remote.rtcp_mux);
         if verdict == Verdict::Accepted {

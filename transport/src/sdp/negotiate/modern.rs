@@ -28,7 +28,8 @@ const TRANSPORT_CC_FEEDBACK: &str = "transport-cc";
 pub struct Modern {
     /// Retransmission payload types of video codecs that have `nack` (RFC 4588).
     pub rtx: bool,
-    /// Transport-wide feedback: the extension [`TRANSPORT_CC`] and `a=rtcp-fb:… transport-cc`, both or neither.
+    /// Transport-wide feedback: the extension [`TRANSPORT_CC`] and `a=rtcp-fb:… transport-cc`, both or neither. On lines on
+    /// which the peer sends: we tell it how that arrives, and number nothing that we send.
     pub transport_cc: bool,
     /// The extension [`MID`], on lines that have a tag.
     pub mid: bool,
@@ -49,9 +50,9 @@ impl Modern {
     }
 
     /// The first words of the feedback that is accepted on a line: ours, and that of the extension if it is offered.
-    pub(super) fn feedback(self, local: &LocalSession, offered: &Media) -> Vec<String> {
+    pub(super) fn feedback(self, local: &LocalSession, offered: &Media, peer_sends: bool) -> Vec<String> {
         let mut words = local.feedback.clone();
-        if self.transport_cc && offered.extmaps().any(|extmap| extmap.uri == TRANSPORT_CC) {
+        if self.transport_cc && peer_sends && offered.extmaps().any(|extmap| extmap.uri == TRANSPORT_CC) {
             words.push(TRANSPORT_CC_FEEDBACK.to_owned());
         }
         words

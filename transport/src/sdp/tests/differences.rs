@@ -44,7 +44,7 @@ fn the_switch_adds_only_what_the_page_lists() {
         ("chrome", fixture!("chrome.offer"), 24),
         ("firefox", fixture!("firefox.offer"), 16),
         ("safari", fixture!("safari.offer"), 21),
-        ("h264", fixture!("h264-profiles.offer"), 26),
+        ("h264", fixture!("h264-profiles.offer"), 18),
         ("plain RTP", fixture!("plain-rtp.offer"), 0),
         ("data", fixture!("data-only.offer"), 0),
     ] {

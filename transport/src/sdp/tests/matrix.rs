@@ -175,8 +175,13 @@ fn what_only_receives_sends_nothing_again() {
     let done = negotiate(fixture!("h264-profiles.offer"), &modern(1));
     assert_eq!(done.answer.media[0].attribute("msid"), Some("us video"));
     assert_eq!(done.media[0].local_rtx_ssrc, Some(9100));
-    let directions: Vec<_> = done.answer.media[0].extmaps().map(|e| (e.id, e.direction)).collect();
-    assert_eq!(directions, [(2, None), (3, Some(Direction::SendOnly)), (4, None)]);
+    let directions = |done: &Negotiated| -> Vec<_> {
+        done.answer.media[0].extmaps().map(|extmap| (extmap.id, extmap.direction)).collect()
+    };
+    assert_eq!(directions(&done), [(2, None), (4, None)], "nor does it number anything for the whole transport");
+    let both = fixture!("h264-profiles.offer").replace("a=recvonly\r\n", "a=sendrecv\r\n");
+    let done = negotiate(&both, &modern(1));
+    assert_eq!(directions(&done), [(2, None), (3, Some(Direction::SendOnly)), (4, None)]);
 }
 
 #[test]

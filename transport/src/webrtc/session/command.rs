@@ -5,7 +5,7 @@ use super::bitrate::Bitrates;
 use super::data::DataChannels;
 use super::gather::add_local;
 use super::history::History;
-use super::outgoing::{Rtx, SendLine};
+use super::outgoing::{Mid, Rtx, SendLine};
 use super::{KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
 use crate::net::tcp::Connections;
 use crate::sdp::{self, Address, TcpType};
@@ -18,12 +18,22 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use str0m::{Candidate, IceCreds, RtcConfig};
 
+/// Candidates of a peer that a transport tries; browsers tell about ten. Each is sent requests, on the word of whoever told it.
+const MOST_CANDIDATES: usize = 64;
+/// Those that wait for the negotiation, of all transports.
+const MOST_EARLY: usize = 256;
+/// Bytes of a candidate as text, with all its extensions; of ours the longest has 130.
+const LONGEST_CANDIDATE: usize = 1024;
+/// Addresses that a peer may check from. ICE remembers each for as long as the session lives.
+const MOST_SOURCES: usize = 128;
 /// How often the selected pair is looked at, which may change while neither side sends anything else.
 const PAIR_INTERVAL: Duration = Duration::from_secs(5);
 /// The peer's consent is asked for this often (RFC 7675, section 5.1), and more often once an answer is missing.
 const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 /// After so many requests without an answer the peer is gone: within the 30 seconds after which consent expires.
 const UNANSWERED: usize = 8;
+/// Packets of a source that carry the tag of its line, where negotiated: by then some have arrived, and the peer knows the source.
+const MID_PACKETS: u64 = 64;
 
 impl WebRtcSession {
     pub(super) fn command(&mut self, command: SessionCommand, out: &mut Outbox) {
@@ -92,6 +102,7 @@ impl WebRtcSession {
         config.set_max_stun_rto(CONSENT_INTERVAL);
         config.set_max_stun_retransmits(UNANSWERED);
         let dtls = self.net.crypto.watch_next();
+        dtls.look().waits = true;
         let mut rtc = Box::new(config.build(now));
         for gathered in &self.gathered {
             add_local(&mut rtc, gathered);
@@ -119,7 +130,12 @@ impl WebRtcSession {
             outgoing: None,
             data: plan.data.map(DataChannels::new),
             cname: plan.cname,
+            controlling: plan.controlling,
+            sent: 0,
+            received: 0,
             remote_candidates: Vec::new(),
+            sources: Vec::new(),
+            candidates_full: false,
             tcp: Connections::default(),
             due: out.now(),
             way: None,
@@ -136,9 +152,14 @@ impl WebRtcSession {
     }
 
     fn add_remote_candidate(&mut self, index: Option<usize>, candidate: sdp::Candidate, out: &mut Outbox) {
+        // The text is what it costs to remember one.
+        if candidate.to_string().len() > LONGEST_CANDIDATE {
+            tracing::debug!(endpoint = %self.label, "a remote candidate is ignored: it is too long");
+            return;
+        }
         if self.transports.is_empty() {
             // Bounded: a client could go on for ever before it negotiates.
-            if self.early.len() < 256 {
+            if self.early.len() < MOST_EARLY {
                 self.early.push((index, candidate));
             }
             return;
@@ -146,8 +167,7 @@ impl WebRtcSession {
         for number in 0..self.transports.len() {
             let transport = &mut self.transports[number];
             let serves = index.is_none_or(|index| transport.lines.iter().any(|line| line.plan.index == index));
-            if serves && transport.alive {
-                transport.add_remote_candidate(candidate.clone());
+            if serves && transport.alive && transport.add_remote_candidate(candidate.clone()) {
                 self.turn(number, out);
             }
         }
@@ -155,26 +175,50 @@ impl WebRtcSession {
 }
 
 impl Transport {
-    /// Names (mDNS) are ignored, and those of TCP that only connect: such a peer is found when its own requests arrive.
-    fn add_remote_candidate(&mut self, candidate: sdp::Candidate) {
-        let Address::Ip(ip) = candidate.address else { return };
+    /// Names (mDNS) are ignored, and those of TCP that only connect: such a peer is found when its own requests arrive. False for
+    /// what ICE does not get.
+    fn add_remote_candidate(&mut self, candidate: sdp::Candidate) -> bool {
+        let Address::Ip(ip) = candidate.address else { return false };
+        if self.remote_candidates.contains(&candidate) {
+            return false;
+        }
+        if self.remote_candidates.len() == MOST_CANDIDATES {
+            if !std::mem::replace(&mut self.candidates_full, true) {
+                tracing::warn!(most = MOST_CANDIDATES, "further remote candidates of this transport are ignored");
+            }
+            return false;
+        }
         let usable = candidate.component == 1
             && match (&candidate.transport, candidate.tcptype) {
                 (sdp::Transport::Udp, _) => true,
                 (sdp::Transport::Tcp, Some(TcpType::Passive)) => self.tcp.expect(SocketAddr::new(ip, candidate.port)),
                 _ => false,
             };
-        if !usable || self.remote_candidates.len() >= 256 || self.remote_candidates.contains(&candidate) {
-            return;
+        if !usable {
+            return false;
         }
         let plain = sdp::Candidate { extensions: Vec::new(), ..candidate.clone() };
         match Candidate::from_sdp_string(&plain.to_string()) {
             Ok(parsed) => {
                 self.rtc.add_remote_candidate(parsed);
                 self.remote_candidates.push(candidate);
+                true
             }
-            Err(why) => tracing::debug!("a remote candidate is ignored: {why}"),
+            Err(why) => {
+                tracing::debug!("a remote candidate is ignored: {why}");
+                false
+            }
         }
+    }
+
+    /// Whether STUN from this address may go on to ICE. False when the peer has used too many.
+    pub(super) fn admit_source(&mut self, source: SocketAddr) -> bool {
+        let known = self.sources.contains(&source);
+        if !known && self.sources.len() < MOST_SOURCES {
+            self.sources.push(source);
+            return true;
+        }
+        known
     }
 }
 
@@ -194,13 +238,17 @@ fn open_line(plan: LinePlan, remb: &RembParams) -> Line {
 /// The sending half is ours: str0m is told nothing of what we send.
 fn send_line(plan: &LinePlan) -> SendLine {
     // As Kurento: on video only.
-    let abs_send_time = plan.abs_send_time.filter(|_| plan.kind == MediaKind::Video);
+    let abs_send_time = plan.abs_send_time.filter(|id| plan.kind == MediaKind::Video && is_short(*id));
     let resends = plan.payload_types.iter().any(|payload_type| payload_type.nack);
     let clock_rate = plan.payload_types.first().map_or(90_000, |payload_type| payload_type.caps.clock_rate());
+    let rewriter = Rewriter::new(clock_rate, getrandom::u64().unwrap_or(1));
+    let mid = plan.mid.as_ref().and_then(|(id, tag)| Mid::new(*id, tag));
     SendLine {
         ssrc: plan.local_ssrc,
         chosen: None,
-        rewriter: Rewriter::new(clock_rate, getrandom::u64().unwrap_or(1)),
+        mid_before: if mid.is_some() { rewriter.next_sequence() + MID_PACKETS } else { 0 },
+        mid,
+        rewriter,
         packets: 0,
         bytes: 0,
         reported: 0,
@@ -210,12 +258,17 @@ fn send_line(plan: &LinePlan) -> SendLine {
     }
 }
 
+/// Ids that the short form of header extensions can tell (RFC 8285, section 4.2).
+fn is_short(id: u8) -> bool {
+    (1..=14).contains(&id)
+}
+
 /// Where the peer takes what is sent again on a source of its own.
 fn rtx(plan: &LinePlan) -> Option<Rtx> {
     let ssrc = plan.local_rtx_ssrc?;
     let payload_types = plan.payload_types.iter().filter_map(|of| Some((of.number, of.rtx?))).collect();
     let next_sequence = u64::from(getrandom::u32().unwrap_or(1) % (1 << 14));
-    Some(Rtx { ssrc, payload_types, next_sequence })
+    Some(Rtx { ssrc, payload_types, next_sequence, mid_before: next_sequence + MID_PACKETS })
 }
 
 /// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.

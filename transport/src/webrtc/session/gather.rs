@@ -170,7 +170,8 @@ impl WebRtcSession {
             loop {
                 match question.query.poll(now) {
                     QueryOutput::Transmit(bytes) => {
-                        let datagram = Datagram { path: Path::Udp(port.clone()), from, to, bytes: bytes.to_vec() };
+                        let (path, mark) = (Path::Udp(port.clone()), self.mark);
+                        let datagram = Datagram { path, from, to, mark, bytes: bytes.to_vec() };
                         self.net.ask(id, self.id, datagram);
                     }
                     QueryOutput::Wait(at) => {

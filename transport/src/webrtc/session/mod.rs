@@ -27,7 +27,7 @@ use super::missing::Missing;
 use super::plan::{LinePlan, SessionCommand};
 use super::rewrite::PaddingGaps;
 use crate::net::tcp::Connections;
-use crate::net::{LocalNet, OwnPort, UdpPort, Way};
+use crate::net::{LocalNet, Mark, OwnPort, UdpPort, Way};
 use crate::sdp;
 use bitrate::Bitrates;
 use data::DataChannels;
@@ -35,6 +35,7 @@ use gather::Gathering;
 use history::{History, Record};
 use outgoing::{Outgoing, SendLine};
 use reception::Reception;
+pub use reception::header_length;
 use rivero_engine::shard::BuildContext;
 use rivero_engine::{Body, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox, Port};
 use std::cell::Cell;
@@ -59,6 +60,8 @@ pub struct Scratch {
 pub struct WebRtcSession {
     id: NodeId,
     label: String,
+    /// Of all datagrams to the peer.
+    mark: Mark,
     net: Rc<LocalNet>,
     own_port: Option<OwnPort>,
     gathered: Vec<Gathered>,
@@ -98,7 +101,16 @@ struct Transport {
     /// Where negotiated.
     data: Option<DataChannels>,
     cname: String,
+    /// Our part in ICE, as negotiated.
+    controlling: bool,
+    /// Of datagrams that are neither STUN nor RTP, and of all datagrams but STUN, in bytes.
+    sent: u64,
+    received: u64,
     remote_candidates: Vec<sdp::Candidate>,
+    /// From where the peer's STUN came.
+    sources: Vec<SocketAddr>,
+    /// Said once: there were too many candidates.
+    candidates_full: bool,
     /// When str0m wants to be called.
     due: MediaTime,
     tcp: Connections,
@@ -137,11 +149,12 @@ struct KeyFrameRequests {
 
 impl WebRtcSession {
     /// Called on the worker on which it will live, whose driver offers a [`LocalNet`].
-    pub fn new(context: &BuildContext<'_>, label: String) -> Self {
+    pub fn new(context: &BuildContext<'_>, label: String, mark: Mark) -> Self {
         let net = context.local.downcast_ref::<Rc<LocalNet>>().expect("a media worker offers its network").clone();
         WebRtcSession {
             id: context.id,
             label,
+            mark,
             net,
             own_port: None,
             gathered: Vec::new(),
@@ -170,10 +183,12 @@ impl WebRtcSession {
             let missing = transport.lines.iter().filter_map(|line| line.missing.due());
             let bitrates = transport.lines.iter().filter_map(|line| line.bitrates.as_ref()?.due());
             let reports = transport.reception.as_ref().and_then(|reception| reception.report_due);
+            let arrivals = transport.reception.as_ref().and_then(|reception| reception.arrivals.due());
             std::iter::once(transport.due)
                 .chain(transport.held_due())
                 .chain(report)
                 .chain(reports)
+                .chain(arrivals)
                 .chain(missing)
                 .chain(bitrates)
         });
@@ -191,6 +206,7 @@ impl WebRtcSession {
             self.heal(index, now);
             self.report_sent(index, now);
             self.report_received(index, now);
+            self.report_arrivals(index, now);
             self.tell_bitrates(index, now);
             if self.transports[index].held_due().is_some_and(|due| due <= now) {
                 self.read_held(index, out);

@@ -26,6 +26,8 @@ pub(super) struct Outgoing {
     pending: Vec<(u64, Record)>,
     /// When the next sender report is due; `None` while nothing was sent since the last.
     pub report_due: Option<MediaTime>,
+    /// Of sealed datagrams, in bytes.
+    pub sent: u64,
 }
 
 /// All that sending a packet touches of a line, side by side: with hundreds of viewers it is memory that costs.
@@ -40,6 +42,9 @@ pub(super) struct SendLine {
     /// Packets sent when the last report was written.
     pub reported: u64,
     pub abs_send_time: Option<u8>,
+    /// The first sequence number without the line's tag.
+    pub mid_before: u64,
+    pub mid: Option<Box<Mid>>,
     /// `None` when the peer cannot ask for lost packets.
     pub history: Option<History>,
     pub rtx: Option<Rtx>,
@@ -51,11 +56,32 @@ pub(super) struct Rtx {
     /// The payload type of resends for each that may be resent.
     pub payload_types: Vec<(u8, u8)>,
     pub next_sequence: u64,
+    /// The first sequence number without the line's tag.
+    pub mid_before: u64,
+}
+
+/// The tag of a line as an element of the header extension (RFC 9143, section 15): id and length, then the text.
+pub(super) struct Mid {
+    element: [u8; 17],
+    length: usize,
+}
+
+impl Mid {
+    /// `None` for what the short form of header extensions cannot tell (RFC 8285, section 4.2).
+    pub fn new(id: u8, tag: &str) -> Option<Box<Self>> {
+        let fits = (1..=14).contains(&id) && (1..=16).contains(&tag.len());
+        fits.then(|| {
+            let mut element = [0; 17];
+            element[0] = id << 4 | (tag.len() - 1) as u8;
+            element[1..=tag.len()].copy_from_slice(tag.as_bytes());
+            Box::new(Mid { element, length: tag.len() + 1 })
+        })
+    }
 }
 
 impl Outgoing {
     pub fn new(sealer: Sealer, opener: Opener) -> Self {
-        Outgoing { sealer, opener, pending: Vec::new(), report_due: None }
+        Outgoing { sealer, opener, pending: Vec::new(), report_due: None, sent: 0 }
     }
 
     pub fn push(&mut self, sequence: u64, record: Record, scratch: &Scratch) {
@@ -71,21 +97,21 @@ impl Outgoing {
 
     /// Seals and sends everything that waits, and keeps what may be asked for again.
     pub fn transmit(&mut self, way: &Way, line: &mut SendLine, buffer: &mut SendBuffer) {
-        let header_length = line.header_length();
         let mut rest = self.pending.as_mut_slice();
         while !rest.is_empty() {
-            let (count, longest) = run(rest.iter().map(|(_, record)| header_length + record.rtp.payload.len()));
+            let (count, longest) = run(rest.iter().map(|(sequence, record)| line.length(*sequence, record)));
             let (now, later) = rest.split_at_mut(count);
             let mut segment = 0;
             for (at, (sequence, record)) in now.iter_mut().enumerate() {
                 if at + 1 < count {
                     // All but the last must be equally long.
-                    record.padding = (longest - header_length - record.rtp.payload.len()) as u8;
+                    record.padding = (longest - line.length(*sequence, record)) as u8;
                 }
                 let before = buffer.bytes.len();
                 seal(&mut buffer.bytes, &mut self.sealer, line, *sequence, record);
                 segment = segment.max(buffer.bytes.len() - before);
             }
+            self.sent += buffer.bytes.len() as u64;
             buffer.send(way, segment);
             rest = later;
         }
@@ -109,13 +135,16 @@ impl Outgoing {
             Some((payload_type, rtx)) => {
                 let number = rtx.next_sequence;
                 rtx.next_sequence += 1;
-                let header =
-                    Header { ssrc: rtx.ssrc, sequence: number, payload_type, ..header(line, sequence, record) };
+                let (ssrc, tagged) = (rtx.ssrc, number < rtx.mid_before);
+                let mid = line.mid.as_deref().filter(|_| tagged);
+                let of_media = header(line, sequence, record);
+                let header = Header { ssrc, sequence: number, payload_type, mid, ..of_media };
                 let original = (sequence as u16).to_be_bytes();
                 write(&mut buffer.bytes, &mut self.sealer, &header, &[&original, &record.rtp.payload], 0);
             }
             None => seal(&mut buffer.bytes, &mut self.sealer, line, sequence, record),
         }
+        self.sent += buffer.bytes.len() as u64;
         buffer.send(way, buffer.bytes.len());
         true
     }
@@ -127,6 +156,7 @@ impl Outgoing {
             return;
         }
         self.sealer.seal_rtcp(&mut buffer.bytes, 0);
+        self.sent += buffer.bytes.len() as u64;
         buffer.send(way, buffer.bytes.len());
     }
 }
@@ -138,8 +168,17 @@ impl Rtx {
 }
 
 impl SendLine {
-    fn header_length(&self) -> usize {
-        if self.abs_send_time.is_some() { 20 } else { 12 }
+    /// Of a packet without padding.
+    fn length(&self, sequence: u64, record: &Record) -> usize {
+        let mid = self.mid_of(sequence).map_or(0, |mid| mid.length);
+        let elements = if self.abs_send_time.is_some() { 4 + mid } else { mid };
+        let extension = if elements > 0 { 4 + elements.next_multiple_of(4) } else { 0 };
+        12 + extension + record.rtp.payload.len()
+    }
+
+    /// What a packet carries again when it is sent again: its number decides alone.
+    fn mid_of(&self, sequence: u64) -> Option<&Mid> {
+        if sequence < self.mid_before { self.mid.as_deref() } else { None }
     }
 }
 
@@ -168,7 +207,7 @@ fn run(lengths: impl Iterator<Item = usize>) -> (usize, usize) {
 }
 
 /// What a header says (RFC 3550, section 5.1; RFC 8285, section 4.2).
-struct Header {
+struct Header<'a> {
     ssrc: u32,
     sequence: u64,
     timestamp: u32,
@@ -176,9 +215,10 @@ struct Header {
     marker: bool,
     /// The id of the extension, and the time.
     abs_send_time: Option<(u8, [u8; 3])>,
+    mid: Option<&'a Mid>,
 }
 
-fn header(line: &SendLine, sequence: u64, record: &Record) -> Header {
+fn header<'a>(line: &'a SendLine, sequence: u64, record: &Record) -> Header<'a> {
     Header {
         ssrc: line.ssrc,
         sequence,
@@ -186,6 +226,7 @@ fn header(line: &SendLine, sequence: u64, record: &Record) -> Header {
         payload_type: record.payload_type,
         marker: record.rtp.marker,
         abs_send_time: line.abs_send_time.map(|id| (id, record.abs_send_time())),
+        mid: line.mid_of(sequence),
     }
 }
 
@@ -194,19 +235,28 @@ fn seal(out: &mut Vec<u8>, sealer: &mut Sealer, line: &SendLine, sequence: u64, 
 }
 
 /// Appends one packet and seals it where it stands.
-fn write(out: &mut Vec<u8>, sealer: &mut Sealer, header: &Header, payload: &[&[u8]], padding: u8) {
+fn write(out: &mut Vec<u8>, sealer: &mut Sealer, header: &Header<'_>, payload: &[&[u8]], padding: u8) {
     let start = out.len();
-    let extended = header.abs_send_time.is_some();
-    let mut bytes = [0; 20];
+    let extended = header.abs_send_time.is_some() || header.mid.is_some();
+    let mut bytes = [0; 40];
     bytes[0] = 0x80 | u8::from(padding > 0) << 5 | u8::from(extended) << 4;
     bytes[1] = u8::from(header.marker) << 7 | header.payload_type;
     bytes[2..4].copy_from_slice(&(header.sequence as u16).to_be_bytes());
     bytes[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
     bytes[8..12].copy_from_slice(&header.ssrc.to_be_bytes());
     let mut length = 12;
-    if let Some((id, [high, middle, low])) = header.abs_send_time {
-        bytes[12..20].copy_from_slice(&[0xbe, 0xde, 0, 1, id << 4 | 2, high, middle, low]);
-        length = 20;
+    if extended {
+        bytes[12..14].copy_from_slice(&[0xbe, 0xde]);
+        length = 16;
+        if let Some((id, [high, middle, low])) = header.abs_send_time {
+            bytes[16..20].copy_from_slice(&[id << 4 | 2, high, middle, low]);
+            length = 20;
+        }
+        if let Some(mid) = header.mid {
+            bytes[length..length + mid.length].copy_from_slice(&mid.element[..mid.length]);
+            length = (length + mid.length).next_multiple_of(4);
+        }
+        bytes[15] = ((length - 16) / 4) as u8;
     }
     out.extend_from_slice(&bytes[..length]);
     payload.iter().for_each(|part| out.extend_from_slice(part));
@@ -220,7 +270,7 @@ fn write(out: &mut Vec<u8>, sealer: &mut Sealer, header: &Header, payload: &[&[u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{Path, UdpPort};
+    use crate::net::{Mark, Path, UdpPort};
     use crate::srtp::Profile;
     use crate::webrtc::session::history::Numbers;
     use proptest::prelude::*;
@@ -274,10 +324,13 @@ mod tests {
                 bytes: 0,
                 reported: 0,
                 abs_send_time: Some(3),
+                mid_before: 0,
+                mid: None,
                 history: Some(History::default()),
                 rtx: None,
             };
-            let way = Way { path: Path::Udp(port), from: SocketAddr::from(([127, 0, 0, 1], 9)), to };
+            let from = SocketAddr::from(([127, 0, 0, 1], 9));
+            let way = Way { path: Path::Udp(port), from, to, mark: Mark::NONE };
             let outgoing = Outgoing::new(sealer, opener);
             Sending { outgoing, line, buffer: SendBuffer::default(), scratch: Scratch::default(), way, peer }
         }
@@ -340,10 +393,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_first_packets_carry_the_tag_of_the_line_and_again_when_sent_again() {
+        let mut sending = Sending::begin().await;
+        sending.line.mid = Mid::new(5, "video0");
+        sending.line.mid_before = 302;
+        for sequence in 300..304 {
+            sending.push(sequence, record(sequence, 100));
+        }
+        sending.transmit();
+        let sent = [(); 4].map(|()| sending.received());
+        // Its time takes 4 bytes, the tag 7 and one to fill.
+        let tagged = [0xbe, 0xde, 0, 3, 3 << 4 | 2, 0, 7, 43, 5 << 4 | 5, b'v', b'i', b'd', b'e', b'o', b'0', 0];
+        assert_eq!((&sent[0][12..28], &sent[1][12..28]), (&tagged[..], &tagged[..]));
+        assert_eq!(sent[3][12..16], [0xbe, 0xde, 0, 1]);
+        let lengths = sent.each_ref().map(Vec::len);
+        assert_eq!(lengths, [28 + 100 + 16, 28 + 100 + 16, 28 + 100 + 16, 20 + 100 + 16], "all leave in one piece");
+        for (sequence, sent) in (300..304).zip(sent) {
+            assert!(sending.resend(sequence));
+            assert_eq!(sending.received(), sent);
+        }
+        sending.line.rtx = Some(Rtx { ssrc: 6, payload_types: vec![(96, 97)], next_sequence: 7, mid_before: 8 });
+        assert!(sending.resend(303) && sending.resend(303));
+        assert_eq!((sending.received()[15], sending.received()[15]), (3, 1), "the other source begins with it as well");
+        // Without the time of sending.
+        (sending.line.abs_send_time, sending.line.rtx) = (None, None);
+        assert!(sending.resend(300));
+        assert_eq!(sending.received()[12..24], [0xbe, 0xde, 0, 2, 0x55, b'v', b'i', b'd', b'e', b'o', b'0', 0]);
+        assert!(Mid::new(15, "a").is_none() && Mid::new(1, "").is_none() && Mid::new(1, "seventeen-letters").is_none());
+    }
+
+    #[tokio::test]
     async fn a_peer_with_rtx_gets_lost_packets_on_that_source() {
         let mut sending = Sending::begin().await;
         let payload_types = vec![(96, 97)];
-        sending.line.rtx = Some(Rtx { ssrc: 6, payload_types, next_sequence: 65_535 });
+        sending.line.rtx = Some(Rtx { ssrc: 6, payload_types, next_sequence: 65_535, mid_before: 0 });
         sending.push(300, record(44, 100));
         sending.transmit();
         let mut sent = sending.received();
@@ -359,7 +442,7 @@ mod tests {
             assert_eq!(again, expected, "the original number stands before the payload");
         }
         // A payload type that has no other is sent as it was.
-        sending.line.rtx = Some(Rtx { ssrc: 6, payload_types: vec![(98, 99)], next_sequence: 0 });
+        sending.line.rtx = Some(Rtx { ssrc: 6, payload_types: vec![(98, 99)], next_sequence: 0, mid_before: 0 });
         assert!(sending.resend(300));
         assert_eq!(sending.received(), std::mem::take(&mut sent));
     }

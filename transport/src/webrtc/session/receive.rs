@@ -34,6 +34,9 @@ impl WebRtcSession {
             Path::Tcp(_) => Protocol::Tcp,
             Path::Udp(_) | Path::Relay(_) => Protocol::Udp,
         };
+        if !is_stun {
+            this.received += bytes.len() as u64;
+        }
         if is_media(bytes) {
             // It comes from an address that has passed ICE; its authentication proves the rest.
             let mut authentic = false;
@@ -59,10 +62,12 @@ impl WebRtcSession {
             return;
         }
         if is_stun {
-            // Accepted means that its integrity was checked against our password.
+            // Accepted means that its integrity was checked against our password, but for what comes from where we send to.
+            let admitted = this.admit_source(source);
             match path {
-                Path::Udp(port) => self.net.bind(port.number(), source, (self.id, transport)),
-                Path::Tcp(link) if !this.tcp.adopt(link) => return link.close(),
+                Path::Tcp(link) if !admitted || !this.tcp.adopt(link) => return link.close(),
+                _ if !admitted => return,
+                Path::Udp(port) => self.net.bind(port.number(), source, bytes, (self.id, transport)),
                 Path::Tcp(_) => {}
                 Path::Relay(_) => self.gathering.bind(source, transport),
             }
@@ -106,9 +111,10 @@ impl WebRtcSession {
                     let (from, to) = (transmit.source, transmit.destination);
                     let Some(path) = self.path(transport, transmit.proto, from, to) else { continue };
                     if bytes.first().is_some_and(|first| *first > 3) {
+                        self.transports[transport].sent += bytes.len() as u64;
                         self.note_pair(transport, path.clone(), from, to, out);
                     }
-                    self.net.send(Datagram { path, from, to, bytes }, (self.id, transport));
+                    self.net.send(Datagram { path, from, to, mark: self.mark, bytes }, (self.id, transport));
                 }
                 Ok(Output::Event(event)) => self.on_event(transport, event, out),
                 Err(why) => {
@@ -152,7 +158,7 @@ impl WebRtcSession {
                     let bytes = transmit.contents.into();
                     let (from, to) = (transmit.source, transmit.destination);
                     if let Some(path) = self.path(transport, transmit.proto, from, to) {
-                        self.net.send(Datagram { path, from, to, bytes }, (self.id, transport));
+                        self.net.send(Datagram { path, from, to, mark: self.mark, bytes }, (self.id, transport));
                     }
                 }
                 Output::Event(_) => {}
@@ -186,7 +192,11 @@ impl WebRtcSession {
             // The pair is known with the first datagram that is not STUN, and told before CONNECTED.
             IceConnectionState::Connected | IceConnectionState::Completed => {
                 self.transports[transport].ice_ready = true;
-                self.tell_dtls(transport, DtlsState::Connecting, out);
+                self.transports[transport].dtls.look().waits = false;
+                // ICE may go on, from one of these states to the other, when the handshake is long done.
+                if self.status.transports.get(transport).is_some_and(|status| status.dtls == DtlsState::New) {
+                    self.tell_dtls(transport, DtlsState::Connecting, out);
+                }
             }
             IceConnectionState::Disconnected => self.end(transport, DtlsState::Failed, out),
         }
@@ -209,12 +219,12 @@ impl WebRtcSession {
         if super::command::nack(&line.plan) {
             line.missing.note(arrived.sequence, key, out.now());
         }
-        if arrived.payload.is_empty() && line.padding.leave_out(arrived.sequence) {
-            return;
-        }
         line.inbound.ssrc = ssrc;
         line.inbound.packets += 1;
         line.inbound.bytes += arrived.payload.len() as u64;
+        if arrived.payload.is_empty() && line.padding.leave_out(arrived.sequence) {
+            return;
+        }
         if key && kind == MediaKind::Video {
             line.key_frame.wanted = false;
         }

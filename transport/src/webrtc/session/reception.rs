@@ -6,6 +6,8 @@
 use super::{Line, Transport, WebRtcSession};
 use crate::rtcp;
 use crate::srtp::RtpOpener;
+use crate::webrtc::arrivals::Arrivals;
+use crate::webrtc::extension;
 use crate::webrtc::source::Source;
 use bytes::Bytes;
 use rivero_engine::{MediaKind, MediaTime};
@@ -22,6 +24,8 @@ pub(super) struct Reception {
     sources: Vec<(Source, Role)>,
     /// When the next report is due; `None` while nothing came since the last.
     pub report_due: Option<MediaTime>,
+    /// Of packets that carry a number for the whole transport.
+    pub arrivals: Arrivals,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub(super) struct Arrived {
 
 impl Reception {
     pub fn new(opener: RtpOpener) -> Self {
-        Reception { opener, sources: Vec::new(), report_due: None }
+        Reception { opener, sources: Vec::new(), report_due: None, arrivals: Arrivals::default() }
     }
 
     /// The packet in a datagram and the line that it belongs to. `None` when it is forged, came before, or is nobody's.
@@ -82,6 +86,10 @@ impl Reception {
         let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
         self.sources[at].0.note(sequence, timestamp, now);
         self.report_due.get_or_insert(now + REPORT_INTERVAL);
+        let transport_cc = lines[role.line()].plan.transport_cc;
+        if let Some([high, low]) = transport_cc.and_then(|id| extension::find(datagram, id)) {
+            self.arrivals.note(u16::from_be_bytes([*high, *low]), ssrc, now);
+        }
         if first & 0x20 != 0 {
             let padding = usize::from(*payload.last()?);
             payload.truncate(payload.len().checked_sub(padding)?);
@@ -125,9 +133,12 @@ impl Reception {
         }
     }
 
-    /// The peer has taken leave of a source (RFC 3550, section 6.6): its number may be used anew.
-    pub fn forget(&mut self, ssrc: u32) {
-        self.sources.retain(|(source, _)| source.ssrc != ssrc);
+    /// The peer has taken leave of a source (RFC 3550, section 6.6): it is the first to make room. Its window stays until then, or
+    /// somebody could play its packets again.
+    pub fn dismiss(&mut self, ssrc: u32) {
+        if let Some((source, _)) = self.sources.iter_mut().find(|(source, _)| source.ssrc == ssrc) {
+            source.heard = MediaTime::ZERO;
+        }
     }
 }
 
@@ -165,7 +176,7 @@ impl WebRtcSession {
             if let Role::Media { line } = role {
                 let inbound = &mut lines[*line].inbound;
                 inbound.jitter = source.jitter();
-                inbound.lost = u64::try_from(block.lost).unwrap_or(0);
+                inbound.lost = block.lost.into();
                 inbound.fraction_lost = f64::from(block.fraction_lost) / 256.0;
             }
             blocks.push(block);
@@ -184,8 +195,35 @@ impl WebRtcSession {
     }
 }
 
-/// The fixed part, contributing sources and extensions (RFC 3550, sections 5.1 and 5.3.1).
-fn header_length(packet: &[u8]) -> Option<usize> {
+impl WebRtcSession {
+    /// Tells a peer that estimates its path when its packets arrived, where that is due.
+    pub(super) fn report_arrivals(&mut self, transport: usize, now: MediaTime) {
+        let this = &mut self.transports[transport];
+        let Transport { way: Some(way), outgoing: Some(outgoing), reception: Some(reception), lines, .. } = this else {
+            return;
+        };
+        let arrivals = &mut reception.arrivals;
+        let ours = lines.iter().find(|line| line.plan.transport_cc.is_some()).map(|line| line.plan.local_ssrc);
+        let Some(ours) = ours.filter(|_| arrivals.due().is_some_and(|due| due <= now)) else { return };
+        let mut more = true;
+        while more {
+            self.net.fill(|buffer| {
+                outgoing.send_rtcp(way, buffer, |out| {
+                    rtcp::write_receiver_report(out, ours, &[]);
+                    let nothing = out.len();
+                    more = arrivals.write(out, ours, now);
+                    if out.len() == nothing {
+                        out.clear();
+                    }
+                });
+            });
+        }
+    }
+}
+
+/// How many bytes stand before the payload of an RTP packet: the fixed part, contributing sources and extensions (RFC 3550,
+/// sections 5.1 and 5.3.1). `None` for a packet that is cut before.
+pub fn header_length(packet: &[u8]) -> Option<usize> {
     let first = *packet.first()?;
     let mut length = 12 + 4 * usize::from(first & 0x0f);
     if first & 0x10 != 0 {

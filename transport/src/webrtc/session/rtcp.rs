@@ -54,7 +54,7 @@ impl WebRtcSession {
             }
             Rtcp::Bye { ssrcs } => {
                 if let Some(reception) = &mut self.transports[transport].reception {
-                    ssrcs.into_iter().for_each(|ssrc| reception.forget(ssrc));
+                    ssrcs.into_iter().for_each(|ssrc| reception.dismiss(ssrc));
                 }
             }
             Rtcp::Other { .. } => {}
@@ -95,7 +95,7 @@ impl WebRtcSession {
         let Some(at) = self.line_sending(transport, block.ssrc) else { return };
         let line = &mut self.transports[transport].lines[at];
         let outbound = &mut line.outbound;
-        outbound.lost = u64::try_from(block.lost).unwrap_or(0);
+        outbound.lost = block.lost.into();
         outbound.fraction_lost = f64::from(block.fraction_lost) / 256.0;
         if let Some(round_trip) = block.round_trip(now) {
             outbound.round_trip = round_trip.as_secs_f64();

@@ -41,17 +41,9 @@ impl WebRtcSession {
         if known.is_some_and(|way| (way.from, way.to) == (from, to) && way.path.is(&path)) {
             return;
         }
-        let tcp = tcp_role(&path);
-        self.transports[transport].way = Some(Way { path, from, to });
-        let is_ours = |gathered: &&Gathered| gathered.address == from && gathered.shown.tcptype == tcp;
-        let local = self.gathered.iter().find(is_ours);
-        let remotes = &self.transports[transport].remote_candidates;
-        let remote = remotes.iter().find(|candidate| is_at(candidate, to, tcp.is_some()));
-        let seen = |address| peer_reflexive(address, tcp.is_some());
-        let pair = CandidatePair {
-            local: local.map_or_else(|| seen(from), |gathered| gathered.shown.clone()).to_string(),
-            remote: remote.cloned().unwrap_or_else(|| seen(to)).to_string(),
-        };
+        self.transports[transport].way = Some(Way { path, from, to, mark: self.mark });
+        let Some((local, remote)) = self.selected(transport) else { return };
+        let pair = CandidatePair { local: local.to_string(), remote: remote.to_string() };
         tracing::info!(endpoint = %self.label, %from, %to, "ICE selected a pair");
         if let Some(status) = self.status.transports.get_mut(transport) {
             status.pair = Some(pair.clone());
@@ -63,10 +55,27 @@ impl WebRtcSession {
         }
     }
 
+    /// The candidates of the way that media takes: ours and the peer's.
+    pub(super) fn selected(&self, transport: usize) -> Option<(sdp::Candidate, sdp::Candidate)> {
+        let Way { path, from, to, .. } = self.transports[transport].way.as_ref()?;
+        let tcp = tcp_role(path);
+        let is_ours = |gathered: &&Gathered| gathered.address == *from && gathered.shown.tcptype == tcp;
+        let local = self.gathered.iter().find(is_ours);
+        let remotes = &self.transports[transport].remote_candidates;
+        let remote = remotes.iter().find(|candidate| is_at(candidate, *to, tcp.is_some()));
+        let seen = |address: &SocketAddr| peer_reflexive(*address, tcp.is_some());
+        Some((
+            local.map_or_else(|| seen(from), |gathered| gathered.shown.clone()),
+            remote.cloned().unwrap_or_else(|| seen(to)),
+        ))
+    }
+
     /// Once a second str0m tells the selected pair, which may have changed without a datagram of its own.
     pub(super) fn note_peer(&mut self, transport: usize, stats: &PeerStats, out: &mut Outbox) {
         if let Some(pair) = &stats.selected_candidate_pair {
-            self.transports[transport].round_trip = pair.current_round_trip_time;
+            let measured = pair.current_round_trip_time;
+            let known = &mut self.transports[transport].round_trip;
+            *known = measured.or(*known);
             let (from, to) = (pair.local.addr, pair.remote.addr);
             if let Some(path) = self.path(transport, pair.protocol, from, to) {
                 self.note_pair(transport, path, from, to, out);
