@@ -43,7 +43,7 @@ impl WebRtcSession {
             if is_rtcp(bytes) {
                 authentic = self.receive_rtcp(transport, bytes, out);
             } else if let Some(reception) = &mut this.reception
-                && let Some((line, arrived)) = reception.open(&this.lines, bytes, out.now())
+                && let Some((line, arrived)) = reception.open(&mut this.lines, bytes, out.now())
             {
                 authentic = true;
                 self.on_rtp(transport, line, arrived, out);
@@ -220,8 +220,6 @@ impl WebRtcSession {
             line.missing.note(arrived.sequence, key, out.now());
         }
         line.inbound.ssrc = ssrc;
-        line.inbound.packets += 1;
-        line.inbound.bytes += arrived.payload.len() as u64;
         if arrived.payload.is_empty() && line.padding.leave_out(arrived.sequence) {
             return;
         }

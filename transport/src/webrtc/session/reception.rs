@@ -65,7 +65,7 @@ impl Reception {
     }
 
     /// The packet in a datagram and the line that it belongs to. `None` when it is forged, came before, or is nobody's.
-    pub fn open(&mut self, lines: &[Line], datagram: &[u8], now: MediaTime) -> Option<(usize, Arrived)> {
+    pub fn open(&mut self, lines: &mut [Line], datagram: &[u8], now: MediaTime) -> Option<(usize, Arrived)> {
         let [first, second, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3, ..] = *datagram else { return None };
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         let payload_type = second & 0x7f;
@@ -94,6 +94,10 @@ impl Reception {
             let padding = usize::from(*payload.last()?);
             payload.truncate(payload.len().checked_sub(padding)?);
         }
+        // As browsers count: what is sent again or pads belongs to the stream.
+        let inbound = &mut lines[role.line()].inbound;
+        inbound.packets += 1;
+        inbound.bytes += payload.len() as u64;
         let payload = Bytes::from(payload);
         let arrived = Arrived { ssrc, payload_type, sequence, timestamp, marker: second & 0x80 != 0, payload };
         match role {
