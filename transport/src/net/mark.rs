@@ -1,34 +1,47 @@
-//! Datagrams that routers shall tell from others: sent with a DSCP (RFC 2474). The library that sends all others writes the two ECN
-//! bits of that byte and leaves the rest at zero, whatever the socket is set to.
+//! The system call that sends: with no more said beside the bytes than has to be, since the kernel takes its time over each. A DSCP
+//! (RFC 2474) where the endpoint is marked, the local address where the kernel would choose another one, the length of segments
+//! where a burst is sent.
 //!
-//! Enters: bytes and where they go. Leaves: the same in one system call, as a burst where that is asked for. Nothing is allocated.
+//! Enters: bytes and where they go. Leaves: the same in one system call. Nothing is allocated.
 
 use socket2::{MsgHdr, SockAddr, Socket};
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The byte of an IP header that holds the DSCP in its upper six bits: TOS of IPv4, the traffic class of IPv6.
+/// What is said of a datagram beside where it comes from and goes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark(u8);
+pub struct Mark {
+    /// The byte of an IP header that holds the DSCP in its upper six bits: TOS of IPv4, the traffic class of IPv6.
+    byte: u8,
+    /// The kernel chooses the right local address by itself.
+    implied: bool,
+}
 
 impl Mark {
     /// As everyone else's datagrams.
-    pub const NONE: Mark = Mark(0);
+    pub const NONE: Mark = Mark { byte: 0, implied: false };
 
     /// `code`: six bits.
     pub fn dscp(code: u8) -> Self {
-        Mark(code << 2)
+        Mark { byte: code << 2, implied: false }
     }
 
-    pub fn is_none(self) -> bool {
-        self.0 == 0
+    /// Asks the kernel, by a socket of its own, whether it would send from `from` to `to` unasked: then that need not be said.
+    #[must_use]
+    pub fn between(self, from: IpAddr, to: SocketAddr) -> Self {
+        let any = if to.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+        let chosen = UdpSocket::bind((any, 0)).and_then(|socket| {
+            socket.connect(to)?;
+            socket.local_addr()
+        });
+        Mark { implied: chosen.is_ok_and(|chosen| chosen.ip() == from), ..self }
     }
 }
 
 /// Sends one datagram from the local address `from`, or a burst of datagrams of `segment` bytes each.
 ///
 /// Errors: those of `sendmsg`.
-pub fn send_marked(
+pub fn send(
     socket: &Socket,
     mark: Mark,
     from: IpAddr,
@@ -37,21 +50,26 @@ pub fn send_marked(
     segment: Option<usize>,
 ) -> io::Result<()> {
     let mut control = Control::default();
-    let byte = i32::from(mark.0).to_ne_bytes();
     match from {
+        _ if mark.implied => {}
         IpAddr::V4(from) => {
             // An interface index of zero, the source, and what only matters when receiving.
             let mut info = [0; 12];
             info[4..8].copy_from_slice(&from.octets());
             control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
-            control.push(libc::IPPROTO_IP, libc::IP_TOS, &byte);
         }
         IpAddr::V6(from) => {
             let mut info = [0; 20];
             info[..16].copy_from_slice(&from.octets());
             control.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
-            control.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &byte);
         }
+    }
+    if mark.byte != 0 {
+        let (level, kind) = match to {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+        };
+        control.push(level, kind, &i32::from(mark.byte).to_ne_bytes());
     }
     if let Some(segment) = segment.and_then(|segment| u16::try_from(segment).ok()) {
         control.push(libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
@@ -168,7 +186,10 @@ mod tests {
     async fn each_datagram_of_a_burst_is_marked() {
         assert!(locals().any(|local| local.is_ipv4()));
         for local in locals() {
-            for (mark, byte) in [(Mark::dscp(46), 184), (Mark::dscp(1), 4), (Mark::NONE, 0)] {
+            let implied = |mark: Mark| mark.between(local, SocketAddr::new(local, 9));
+            assert!(implied(Mark::NONE).implied, "to itself a machine sends from where it sends to");
+            let marks = [(Mark::dscp(46), 184), (Mark::dscp(1), 4), (Mark::NONE, 0)];
+            for (mark, byte) in marks.into_iter().chain(marks.map(|(mark, byte)| (implied(mark), byte))) {
                 let mut scene = Scene::open(local, mark);
                 scene.buffer.bytes.extend_from_slice(&[7; 1200 * 3 + 500]);
                 scene.buffer.send(&scene.way, 1200);
@@ -180,6 +201,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_address_that_the_kernel_would_not_choose_is_said() {
+        let to = SocketAddr::from(([127, 0, 0, 1], 9));
+        assert!(!Mark::NONE.between([127, 0, 0, 2].into(), to).implied);
+        assert!(!Mark::NONE.between([127, 0, 0, 1].into(), "[::1]:9".parse().expect("an address")).implied);
     }
 
     #[tokio::test]

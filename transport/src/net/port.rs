@@ -1,9 +1,10 @@
 //! One UDP port, on IPv4 and IPv6 where the machine has both; or, in tests, one without sockets.
 
-use super::mark::{Mark, send_marked};
+use super::mark::{self, Mark};
 use super::wire::Wire;
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -21,6 +22,8 @@ struct Half {
     /// Registered for reading only: a socket that is also watched for writing wakes the thread after each burst that it sent.
     io: AsyncFd<Socket>,
     state: UdpSocketState,
+    /// The kernel takes several datagrams at once.
+    bursts: Cell<bool>,
 }
 
 pub struct UdpPort {
@@ -143,12 +146,7 @@ impl UdpPort {
             return Ok(());
         }
         let half = self.half(to.ip()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let segment_size = segment.filter(|segment| *segment < bytes.len());
-        if !mark.is_none() {
-            return send_marked(half.io.get_ref(), mark, from, to, bytes, segment_size);
-        }
-        let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size, src_ip: Some(from) };
-        half.state.try_send(half.io.get_ref().into(), &transmit)
+        half.send(mark, from, to, bytes, segment.filter(|segment| *segment < bytes.len()))
     }
 }
 
@@ -171,7 +169,20 @@ impl Half {
         // Smaller buffers than asked for are no reason not to start.
         let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER);
         let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER);
-        Ok(Half { io: watch(socket, Interest::READABLE)?, state })
+        Ok(Half { io: watch(socket, Interest::READABLE)?, state, bursts: Cell::new(true) })
+    }
+
+    fn send(&self, mark: Mark, from: IpAddr, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+        if segment.is_some() && !self.bursts.get() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let sent = mark::send(self.io.get_ref(), mark, from, to, bytes, segment);
+        if segment.is_some() && matches!(&sent, Err(why) if why.raw_os_error() == Some(libc::EIO)) {
+            // A network interface without checksums in hardware takes none, and will not learn it.
+            tracing::info!("bursts cannot be sent here: each datagram goes alone from now on");
+            self.bursts.set(false);
+        }
+        sent
     }
 
     fn receive(

@@ -41,7 +41,8 @@ impl WebRtcSession {
         if known.is_some_and(|way| (way.from, way.to) == (from, to) && way.path.is(&path)) {
             return;
         }
-        self.transports[transport].way = Some(Way { path, from, to, mark: self.mark });
+        let mark = if let Path::Udp(_) = path { self.mark.between(from.ip(), to) } else { self.mark };
+        self.transports[transport].way = Some(Way { path, from, to, mark });
         let Some((local, remote)) = self.selected(transport) else { return };
         let pair = CandidatePair { local: local.to_string(), remote: remote.to_string() };
         tracing::info!(endpoint = %self.label, %from, %to, "ICE selected a pair");
