@@ -4,6 +4,8 @@
 //! so their sender stops by itself when its window is used up. A consumer asks for a wait each time it gets more while it
 //! holds much, for the longer the fuller it is; when the time is over the next few datagrams are read, and so on. Nothing has to be
 //! taken back. Acknowledgements of what we send to that peer wait too, for no longer.
+//!
+//! Known to be wrong: of uninterrupted transfers of 16 MiB from Chromium to Chromium about one in four stops after 5 to 6 MiB.
 
 use super::{Transport, WebRtcSession};
 use rivero_engine::{MediaTime, Outbox};

@@ -13,7 +13,7 @@ impl WebRtcSession {
     pub(super) fn send(&mut self, packet: Packet, more: bool, out: &mut Outbox) {
         let Body::Rtp(rtp) = packet.body else { return };
         let kind = packet.caps.kind();
-        let mut refused = false;
+        let (mut refused, mut begins) = (false, false);
         for transport in self.transports.iter_mut().filter(|transport| transport.alive) {
             let Some(at) = transport.sending[port_of(kind)] else { continue };
             let (Some(way), Some(outgoing)) = (&transport.way, &mut transport.outgoing) else { continue };
@@ -40,11 +40,17 @@ impl WebRtcSession {
             if !more && !outgoing.is_empty() {
                 self.net.fill(|buffer| outgoing.transmit(way, line, buffer));
                 outgoing.give_room_back(&self.net.scratch);
-                outgoing.report_due.get_or_insert(out.now() + FIRST_REPORT);
+                if outgoing.report_due.is_none() {
+                    outgoing.report_due = Some(out.now() + FIRST_REPORT);
+                    begins = true;
+                }
             }
         }
         if refused {
             self.refuse(&packet.caps, kind, out);
+        }
+        if begins {
+            self.rearm(out);
         }
     }
 
