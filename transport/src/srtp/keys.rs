@@ -28,6 +28,15 @@ impl<'a> Master<'a> {
         })
     }
 
+    /// Of a master key and salt that stand one behind the other.
+    pub fn of(profile: Profile, key_and_salt: &'a [u8]) -> Result<Self, SrtpError> {
+        if key_and_salt.len() != profile.key_len() + profile.salt_len() {
+            return Err(SrtpError::MasterKeyLength { profile, got: key_and_salt.len() });
+        }
+        let (key, salt) = key_and_salt.split_at(profile.key_len());
+        Ok(Master { key, salt })
+    }
+
     /// Fills `key` with the session key of a label, at a key derivation rate of zero.
     ///
     /// The generator is AES in counter mode over zeros, so the counter mode itself serves. A salt of 96 bits counts as one

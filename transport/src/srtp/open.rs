@@ -26,9 +26,28 @@ impl Opener {
         Ok(Opener { rtcp: Cipher::new(profile, &master, Purpose::Rtcp), senders: Vec::new() })
     }
 
+    /// With the peer's master key and salt, one behind the other (RFC 4568 §6.1).
+    ///
+    /// # Errors
+    /// When their length is not that of the profile.
+    pub fn with_master(profile: Profile, key_and_salt: &[u8]) -> Result<Self, SrtpError> {
+        let master = Master::of(profile, key_and_salt)?;
+        Ok(Opener { rtcp: Cipher::new(profile, &master, Purpose::Rtcp), senders: Vec::new() })
+    }
+
+    /// For packets without protection: each is taken as it comes.
+    pub fn plain() -> Self {
+        Opener { rtcp: Cipher::Plain, senders: Vec::new() }
+    }
+
     /// The plain compound packet, which stands in `room`. `None` when `packet` is forged, cut, or was opened before
     /// (or is more than 63 packets older than the newest of its sender).
     pub fn open_rtcp<'a>(&mut self, packet: &[u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        if let Cipher::Plain = self.rtcp {
+            room.clear();
+            room.extend_from_slice(packet);
+            return Some(room);
+        }
         let (ssrc, index) = self.rtcp.read_rtcp_index(packet)?;
         let known = self.senders.iter().position(|(sender, _)| *sender == ssrc);
         if known.is_some_and(|at| self.senders[at].1.has_seen(index)) {
@@ -61,6 +80,20 @@ impl RtpOpener {
     pub fn new(profile: Profile, keying_material: &[u8], we_are_client: bool) -> Result<Self, SrtpError> {
         let master = Master::cut(profile, keying_material, !we_are_client)?;
         Ok(RtpOpener { rtp: Cipher::new(profile, &master, Purpose::Rtp) })
+    }
+
+    /// As [`Opener::with_master`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_master(profile: Profile, key_and_salt: &[u8]) -> Result<Self, SrtpError> {
+        let master = Master::of(profile, key_and_salt)?;
+        Ok(RtpOpener { rtp: Cipher::new(profile, &master, Purpose::Rtp) })
+    }
+
+    /// As [`Opener::plain`].
+    pub fn plain() -> Self {
+        RtpOpener { rtp: Cipher::Plain }
     }
 
     /// The plain payload with its padding, which stands in `room`. `header_len` counts contributing sources and extensions,
