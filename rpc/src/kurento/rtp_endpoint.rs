@@ -91,7 +91,9 @@ mod tests {
         assert_eq!(read(json!({ "key": "short" })), Ok(None), "no suite, no SRTP");
         let text = read(json!({ "crypto": "AES_128_CM_HMAC_SHA1_80", "key": "123456789012345678901234567890" }));
         assert_eq!(text.unwrap().map(|crypto| crypto.key), Some(b"123456789012345678901234567890".to_vec()));
-        let coded = read(json!({ "crypto": "AES_128_CM_HMAC_SHA1_32", "keyBase64": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0" }));
+        let coded = read(
+            json!({ "crypto": "AES_128_CM_HMAC_SHA1_32", "keyBase64": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0" }),
+        );
         assert_eq!(coded.unwrap().map(|crypto| crypto.key), Some(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ1234".to_vec()));
         let random = || read(json!({ "crypto": "AES_256_CM_HMAC_SHA1_80" })).unwrap().map(|crypto| crypto.key);
         assert_eq!(random().map(|key| key.len()), Some(46));

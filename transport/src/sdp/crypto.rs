@@ -57,7 +57,12 @@ impl FromStr for Crypto {
         let (suite, _) = SUITES.into_iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).ok_or(())?;
         // Of several keys the first is the one in use.
         let inline = words.next().and_then(|word| word.split(';').next()).and_then(|word| word.strip_prefix("inline:"));
-        let changes = |word: &str| word.starts_with("UNENCRYPTED") || word.starts_with("UNAUTHENTICATED") || word.starts_with("KDR=") || word.starts_with("FEC_");
+        let changes = |word: &str| {
+            word.starts_with("UNENCRYPTED")
+                || word.starts_with("UNAUTHENTICATED")
+                || word.starts_with("KDR=")
+                || word.starts_with("FEC_")
+        };
         if words.any(changes) {
             return Err(());
         }

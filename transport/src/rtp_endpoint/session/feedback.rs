@@ -23,7 +23,9 @@ impl RtpSession {
         let line = &mut self.lines[at];
         // Whoever the media comes from may report on it from wherever he does that.
         let is_holder = line.lock.holder().is_some_and(|holder| holder.ip() == source.ip());
-        let strange = line.lock.holder().is_some() && !is_holder && line.plan.remote_rtcp.is_none_or(|remote| remote.ip() != source.ip());
+        let strange = line.lock.holder().is_some()
+            && !is_holder
+            && line.plan.remote_rtcp.is_none_or(|remote| remote.ip() != source.ip());
         if !line.sources.authenticates() && (strange || !line.rtcp_lock.admits(source, now)) {
             return;
         }

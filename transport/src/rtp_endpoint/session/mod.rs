@@ -160,11 +160,8 @@ impl RtpSession {
     fn report(&self) -> SessionReport {
         let came = self.lines.iter().filter(|line| line.inbound.packets > 0).map(|line| line.inbound.clone());
         let sending = self.lines.iter().filter(|line| line.plan.sends && line.way.is_some());
-        let sent = |line: &Line| StreamReport {
-            packets: line.send.packets,
-            bytes: line.send.bytes,
-            ..line.outbound.clone()
-        };
+        let sent =
+            |line: &Line| StreamReport { packets: line.send.packets, bytes: line.send.bytes, ..line.outbound.clone() };
         SessionReport {
             inbound: came.collect(),
             outbound: sending.map(sent).collect(),

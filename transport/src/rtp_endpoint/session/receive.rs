@@ -40,14 +40,7 @@ impl RtpSession {
         self.rearm(out);
     }
 
-    fn receive_rtp(
-        &mut self,
-        at: usize,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-        out: &mut Outbox,
-    ) {
+    fn receive_rtp(&mut self, at: usize, source: SocketAddr, destination: SocketAddr, bytes: &[u8], out: &mut Outbox) {
         let now = out.now();
         let line = &mut self.lines[at];
         let number = bytes.get(1).map_or(0, |second| second & 0x7f);

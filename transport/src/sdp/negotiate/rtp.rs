@@ -12,7 +12,9 @@ use super::super::attributes::{Direction, ExtMap, Setup, payload_type};
 use super::super::crypto::Crypto;
 use super::super::model::{Attribute, Bandwidth, Connection, Media, Origin, SessionDescription, addr_type};
 use super::answer::{extmap_line, is_copied, kept_line, refused_lines};
-use super::codecs::{ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback, first_video_pt, number_codecs};
+use super::codecs::{
+    ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback, first_video_pt, number_codecs,
+};
 use super::offer::{codec_lines, common_codecs, common_direction};
 use super::remote::{Remote, read_remote};
 use super::{ABS_SEND_TIME, IceCredentials, Kind, OfferOptions, OfferedMedia, setup_answer};
@@ -139,13 +141,7 @@ pub fn answer_rtp(offer: &SessionDescription, local: &RtpLocal) -> (SessionDescr
 }
 
 /// The facts of a line, or `None` when it is refused.
-fn accept(
-    index: usize,
-    kind: Kind,
-    offer: &SessionDescription,
-    offered: &Media,
-    local: &RtpLocal,
-) -> Option<RtpLine> {
+fn accept(index: usize, kind: Kind, offer: &SessionDescription, offered: &Media, local: &RtpLocal) -> Option<RtpLine> {
     let codecs = accepted_codecs(offered, local.codecs(kind), &feedback_words());
     let remote_crypto = local.find_crypto(offered);
     let lacks_key = local.crypto.is_some() && remote_crypto.is_none();
