@@ -100,6 +100,65 @@ describe('RtpEndpoint', { timeout: 180_000 }, () => {
     for (const s of stats) assert.ok(s.packetsSent > 20 && s.bytesSent > 0, JSON.stringify(s));
   }));
 
+  for (const [suite, name, bytes] of [
+    ['AES_128_CM_HMAC_SHA1_80', 'AES_CM_128_HMAC_SHA1_80', 30],
+    ['AES_128_CM_HMAC_SHA1_32', 'AES_CM_128_HMAC_SHA1_32', 30],
+  ]) {
+    test(`ffmpeg sends by SRTP (${name}), and receives by SRTP what comes of it`, () => stage(async ({ pipeline, keep }) => {
+      const ours = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZ1234567890abcdefghij').subarray(0, bytes).toString('base64');
+      const theirs = Buffer.from('zyxwvutsrqponmlkjihgfedcba4321098765ZYXWVUTSRQ').subarray(0, bytes).toString('base64');
+      const crypto = { crypto: suite, keyBase64: ours };
+      const [from, to] = [await rpc.create('RtpEndpoint', { mediaPipeline: pipeline, crypto }), await rpc.create('RtpEndpoint', { mediaPipeline: pipeline, crypto })];
+      await rpc.invoke(from, 'connect', { sink: to });
+      const line = (kind, port, type, map, direction) => ({ kind, port, type, map, direction, proto: 'RTP/SAVP', more: [`a=crypto:7 ${name} inline:${theirs}`] });
+      const answer = await rpc.invoke(from, 'processOffer', { offer: rtpOffer([line('video', 40_002, 96, 'VP8/90000', 'sendonly'), line('audio', 40_000, 97, 'opus/48000/2', 'sendonly')]) });
+      assert.equal(answer.match(new RegExp(`^a=crypto:7 ${name} inline:${ours.replace(/[+]/g, '\\+')}\r$`, 'gm'))?.length, 2, answer);
+      const [videoPort, audioPort] = await freePairs(2);
+      const offer = rtpOffer([line('video', videoPort, 96, 'VP8/90000', 'recvonly'), line('audio', audioPort, 97, 'opus/48000/2', 'recvonly')]);
+      const [sdp, file] = [path.join(folder, `${suite}.sdp`), path.join(folder, `${suite}.webm`)];
+      fs.writeFileSync(sdp, offer.replaceAll('recvonly', 'sendonly').replaceAll(theirs, ours));
+      const writer = keep(run('ffmpeg', ['-hide_banner', '-loglevel', 'warning', '-y', '-protocol_whitelist', 'file,udp,rtp,srtp', '-i', sdp, '-c', 'copy', '-t', '2', file]));
+      await until('ffmpeg listens', () => bound(videoPort, audioPort), (listening) => listening);
+      await rpc.invoke(to, 'processOffer', { offer });
+      const { video, audio } = ports(answer);
+      keep(ffmpegSends({ videoPort: video, audioPort: audio, srtp: { suite: name, key: theirs } }));
+      const { code } = await writer.ended;
+      assert.equal(code, 0, writer.log());
+      assertPlays(file, ['opus', 'vp8'], 1.5);
+      assert.equal((await inbound(from)).packetsLost, 0);
+    }));
+  }
+
+  test('what is not protected, or with another key, never enters a pipeline', () => stage(async ({ pipeline, keep }) => {
+    const endpoint = await rpc.create('RtpEndpoint', { mediaPipeline: pipeline, crypto: { crypto: 'AES_128_CM_HMAC_SHA1_80', keyBase64: KEY } });
+    const answer = await rpc.invoke(endpoint, 'processOffer', { offer: rtpOffer([{ kind: 'video', port: 40_002, type: 96, map: 'VP8/90000', direction: 'sendonly', proto: 'RTP/SAVP', more: [`a=crypto:1 ${SUITE} inline:${OTHER_KEY}`] }]) });
+    const { video } = ports(answer);
+    const strangers = [keep(ffmpegSends({ videoPort: video })), keep(ffmpegSends({ videoPort: video, srtp: { suite: SUITE, key: KEY } }))];
+    const peer = keep(ffmpegSends({ videoPort: video, srtp: { suite: SUITE, key: OTHER_KEY } }));
+    const stats = await until('packets of the peer', () => inbound(endpoint), (s) => s?.packetsReceived > 60);
+    await Promise.all([...strangers, peer].map((child) => child.stop('SIGKILL')));
+    assert.equal(stats.packetsLost, 0, 'of one source only');
+  }));
+
+  test('keys whose length is wrong are refused, and so is an offer without a common suite', () => stage(async ({ pipeline }) => {
+    for (const crypto of [{ keyBase64: 'abc' }, { key: 'too short' }]) {
+      await assert.rejects(rpc.create('RtpEndpoint', { mediaPipeline: pipeline, crypto: { crypto: 'AES_256_CM_HMAC_SHA1_80', ...crypto } }), { code: 40107, message: '40107 Master key size is wrong' });
+    }
+    const endpoint = await rpc.create('RtpEndpoint', { mediaPipeline: pipeline, crypto: { crypto: 'AES_256_CM_HMAC_SHA1_80' } });
+    const answer = await rpc.invoke(endpoint, 'processOffer', { offer: rtpOffer([{ kind: 'audio', port: 40_000, type: 0, map: 'PCMU/8000', proto: 'RTP/SAVP', more: [`a=crypto:1 ${SUITE} inline:${KEY}`] }]) });
+    assert.match(answer, /^m=audio 0 RTP\/SAVP 0\r\na=inactive\r$/m);
+  }));
+
+  test('OnKeySoftLimit: the peer has used its key for nearly as long as it said', () => stage(async ({ pipeline, keep }) => {
+    const endpoint = await rpc.create('RtpEndpoint', { mediaPipeline: pipeline, crypto: { crypto: 'AES_128_CM_HMAC_SHA1_80', keyBase64: KEY } });
+    await rpc.subscribe(endpoint, 'OnKeySoftLimit');
+    const answer = await rpc.invoke(endpoint, 'processOffer', { offer: rtpOffer([{ kind: 'video', port: 40_002, type: 96, map: 'VP8/90000', direction: 'sendonly', proto: 'RTP/SAVPF', more: [`a=crypto:1 ${SUITE} inline:${OTHER_KEY}|64`] }]) });
+    keep(ffmpegSends({ videoPort: ports(answer).video, srtp: { suite: SUITE, key: OTHER_KEY } }));
+    const event = await rpc.event((e) => e.object === endpoint && e.type === 'OnKeySoftLimit', 'OnKeySoftLimit');
+    assert.equal(event.data.mediaType, 'VIDEO');
+    assert.ok((await inbound(endpoint)).packetsReceived >= 60);
+  }));
+
   /** A file has these codecs, lasts so long, and all of it decodes. */
   function assertPlays(file, codecs, seconds) {
     const probe = JSON.parse(spawnSync('ffprobe', ['-v', 'error', '-count_frames', '-show_streams', '-of', 'json', file], { encoding: 'utf8', timeout: 20_000 }).stdout);
