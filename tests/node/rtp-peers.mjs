@@ -37,14 +37,47 @@ export const VIDEO = {
  * ffmpeg sends a test picture, and a tone if `audioPort` is given, to ports of 127.0.0.1.
  * `srtp` is { suite, key } of what is sent.
  */
-export function ffmpegSends({ codec = 'VP8', videoPort, audioPort, srtp, localPort, videoType = 96, audioType = 97 }) {
+export function ffmpegSends({ codec = 'VP8', videoPort, audioPort, srtp, ssrc, videoType = 96, audioType = 97 }) {
   const secret = srtp ? ['-srtp_out_suite', srtp.suite, '-srtp_out_params', srtp.key] : [];
   const scheme = srtp ? 'srtp' : 'rtp';
   const args = [...LOUD, ...TEST_PICTURE, ...(audioPort ? TEST_SOUND : [])];
-  const local = localPort ? `&localrtpport=${localPort}&localrtcpport=${localPort + 1}` : '';
-  args.push('-map', '0:v', ...VIDEO[codec], '-f', 'rtp', '-payload_type', String(videoType), ...secret, `${scheme}://127.0.0.1:${videoPort}?pkt_size=1200${local}`);
+  args.push('-map', '0:v', ...VIDEO[codec], '-f', 'rtp', '-payload_type', String(videoType), ...(ssrc ? ['-ssrc', String(ssrc)] : []), ...secret, `${scheme}://127.0.0.1:${videoPort}?pkt_size=1200`);
   if (audioPort) args.push('-map', '1:a', '-c:a', 'libopus', '-ac', '2', '-b:a', '48k', '-f', 'rtp', '-payload_type', String(audioType), ...secret, `${scheme}://127.0.0.1:${audioPort}?pkt_size=1200`);
   return run('ffmpeg', args);
+}
+
+const GST_PICTURE = 'videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1 ! vp8enc deadline=1 cpu-used=8 keyframe-max-dist=15 target-bitrate=300000 ! rtpvp8pay pt=96 mtu=1200';
+const GST_SOUND = 'audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay pt=97';
+const gst = (pipeline, options = []) => run('gst-launch-1.0', [...options, ...pipeline.trim().split(/\s+/)]);
+
+/** GStreamer's rtpbin sends a picture and a tone with their RTCP; what is reported to it comes to `rtcpPort`. */
+export function gstSends({ videoPort, audioPort, rtcpPort }) {
+  return gst(`rtpbin name=bin
+    ${GST_PICTURE} ! bin.send_rtp_sink_0 bin.send_rtp_src_0 ! udpsink host=127.0.0.1 port=${videoPort}
+    bin.send_rtcp_src_0 ! udpsink host=127.0.0.1 port=${videoPort + 1} sync=false async=false udpsrc port=${rtcpPort} ! bin.recv_rtcp_sink_0
+    ${GST_SOUND} ! bin.send_rtp_sink_1 bin.send_rtp_src_1 ! udpsink host=127.0.0.1 port=${audioPort}
+    bin.send_rtcp_src_1 ! udpsink host=127.0.0.1 port=${audioPort + 1} sync=false async=false`, ['-q']);
+}
+
+/** GStreamer's rtpbin receives VP8 and Opus and writes a file, which is whole once it has ended after SIGINT. */
+export function gstReceives({ videoPort, audioPort, remoteVideoPort, file }) {
+  const caps = (kind, rate, name, type) => `application/x-rtp,media=${kind},clock-rate=${rate},encoding-name=${name},payload=${type}`;
+  return gst(`rtpbin name=bin latency=50 webmmux name=mux ! filesink location=${file}
+    udpsrc port=${videoPort} caps=${caps('video', 90_000, 'VP8', 96)} ! bin.recv_rtp_sink_0 bin. ! rtpvp8depay ! queue ! mux.
+    udpsrc port=${videoPort + 1} ! bin.recv_rtcp_sink_0 bin.send_rtcp_src_0 ! udpsink host=127.0.0.1 port=${remoteVideoPort + 1} sync=false async=false
+    udpsrc port=${audioPort} caps=${caps('audio', 48_000, 'OPUS', 97)} ! bin.recv_rtp_sink_1 bin. ! rtpopusdepay ! opusparse ! queue ! mux.
+    udpsrc port=${audioPort + 1} ! bin.recv_rtcp_sink_1`, ['-q', '-e']);
+}
+
+/** GStreamer's srtpenc sends a picture; `key` in hexadecimal digits, `cipher` and `auth` in its words. */
+export function gstSendsSrtp({ videoPort, key, cipher, auth }) {
+  return gst(`${GST_PICTURE} ! srtpenc key=${key} rtp-cipher=${cipher} rtp-auth=${auth} rtcp-cipher=${cipher} rtcp-auth=hmac-sha1-80 ! udpsink host=127.0.0.1 port=${videoPort}`, ['-q']);
+}
+
+/** GStreamer's srtpdec receives VP8 of the source `ssrc` and writes a file. */
+export function gstReceivesSrtp({ videoPort, ssrc, key, cipher, auth, file }) {
+  const caps = `application/x-srtp,media=video,clock-rate=90000,encoding-name=VP8,payload=96,ssrc=(uint)${ssrc},srtp-key=(buffer)${key},srtp-cipher=(string)${cipher},srtp-auth=(string)${auth},srtcp-cipher=(string)${cipher},srtcp-auth=(string)hmac-sha1-80`;
+  return gst(`udpsrc port=${videoPort} caps=${caps} ! srtpdec ! rtpvp8depay ! webmmux ! filesink location=${file}`, ['-q', '-e']);
 }
 
 /** An offer of a peer on 127.0.0.1; `lines` are { kind, port, type, map, fmtp, direction, proto, more }. */
@@ -125,4 +158,77 @@ export async function joinBrowser(page, rpc, endpoint, mode, codec) {
   await done;
   const answer = await rpc.invoke(endpoint, 'getLocalSessionDescriptor');
   await page.evaluate((sdp) => window.peer.setRemoteDescription({ type: 'answer', sdp }), answer);
+}
+
+/** An RTP packet (RFC 3550, section 5.1). */
+export function rtpPacket({ type = 0, sequence, timestamp = sequence * 160, ssrc = 0x1234, marker = false, payload }) {
+  const header = Buffer.alloc(12);
+  header[0] = 0x80;
+  header[1] = (marker ? 0x80 : 0) | type;
+  header.writeUInt16BE(sequence & 0xffff, 2);
+  header.writeUInt32BE(timestamp >>> 0, 4);
+  header.writeUInt32BE(ssrc, 8);
+  return Buffer.concat([header, Buffer.from(payload)]);
+}
+
+/** An RTCP packet of whole words (RFC 3550, section 6.1). */
+export function rtcpPacket(format, type, ...words) {
+  const packet = Buffer.alloc(4 + 4 * words.length);
+  packet[0] = 0x80 | format;
+  packet[1] = type;
+  packet.writeUInt16BE(words.length, 2);
+  words.forEach((word, i) => packet.writeUInt32BE(word >>> 0, 4 + 4 * i));
+  return packet;
+}
+
+/** The packets of a compound RTCP packet: { format, type, bytes }. */
+export function readRtcp(compound) {
+  const packets = [];
+  for (let at = 0; at + 4 <= compound.length;) {
+    const length = 4 * (compound.readUInt16BE(at + 2) + 1);
+    packets.push({ format: compound[at] & 31, type: compound[at + 1], bytes: compound.subarray(at, at + length) });
+    at += length;
+  }
+  return packets;
+}
+
+/** A UDP socket of a test that keeps what comes; `port` 0 takes any. */
+export class Wire {
+  received = [];
+  #socket;
+
+  static async open(address = '127.0.0.1', port = 0) {
+    const wire = new Wire();
+    wire.#socket = dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    wire.#socket.on('message', (message) => wire.received.push(message));
+    await new Promise((resolve, reject) => wire.#socket.once('error', reject).bind(port, address, resolve));
+    wire.address = address;
+    wire.port = wire.#socket.address().port;
+    return wire;
+  }
+
+  send(message, port, address = this.address) {
+    return new Promise((resolve, reject) => this.#socket.send(message, port, address, (error) => (error ? reject(error) : resolve())));
+  }
+
+  /** Sends what `make(n)` gives each `ms` from `first` on, until `enough` holds; returns the number after the last. */
+  async stream(port, make, { first = 1, ms = 20, enough, limit = 10_000 }) {
+    const end = Date.now() + limit;
+    let n = first;
+    while (!enough(n)) {
+      if (Date.now() > end) throw new Error(`not within ${limit} ms: ${enough}`);
+      for (const packet of [make(n++)].flat()) await this.send(packet, port);
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
+    return n;
+  }
+
+  /** The RTCP packets of a type that came so far. */
+  reports(type, format) {
+    return this.received.flatMap(readRtcp).filter((packet) => packet.type === type && (format === undefined || packet.format === format));
+  }
+
+  close() {
+    return new Promise((resolve) => this.#socket.close(resolve));
+  }
 }

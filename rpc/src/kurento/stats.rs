@@ -84,7 +84,8 @@ fn common(object: &Object, direction: &str, stream: &StreamReport, stamp: Stamp)
         "associateStatsId": "",
         "isRemote": false,
         "mediaTrackId": "",
-        "transportId": transport_stats::id(object, stream.transport),
+        // A line of plain RTP has no transport to tell of.
+        "transportId": if stream.transport == 0 { String::new() } else { transport_stats::id(object, stream.transport) },
         "codecId": "",
         "firCount": stream.fir,
         "pliCount": stream.pli,

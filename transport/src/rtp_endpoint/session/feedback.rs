@@ -1,8 +1,7 @@
 //! RTCP: the peer's reports and wishes come in; our reports, and our wishes where they are negotiated, go out.
 
 use super::receive::REPORT_INTERVAL;
-use super::{KEY_FRAME_INTERVAL, Line, RtpSession, port_of};
-use crate::net::{Path, Way};
+use super::{KEY_FRAME_INTERVAL, Line, RtpSession, port_of, way_back};
 use crate::rtcp::{self, NtpTime, ReportBlock, Rtcp};
 use rivero_engine::{Feedback, MediaKind, MediaTime, Outbox, Port};
 use std::net::SocketAddr;
@@ -34,7 +33,7 @@ impl RtpSession {
             return;
         }
         if line.rtcp_lock.note(source, now) && line.plan.comedia {
-            line.rtcp_way = Some(Way { path: Path::Udp(line.ports.rtcp.port.clone()), from: destination, to: source });
+            line.rtcp_way = Some(way_back(&line.ports.rtcp.port, source, destination));
         }
         for packet in rtcp::parse(&room) {
             self.on_rtcp(at, packet, out);
@@ -61,9 +60,7 @@ impl RtpSession {
             Rtcp::Remb { bps, ssrcs, .. } => self.on_remb(at, bps, ssrcs.into_iter().next(), out),
             Rtcp::Bye { ssrcs } => {
                 let line = &mut self.lines[at];
-                ssrcs.into_iter().for_each(|ssrc| {
-                    line.sources.forget(ssrc);
-                });
+                ssrcs.into_iter().for_each(|ssrc| line.sources.dismiss(ssrc));
                 line.heard = None;
                 self.note_absence(out);
             }
@@ -75,7 +72,7 @@ impl RtpSession {
         let ntp = NtpTime::from(self.net.clock.wall(now));
         let line = &mut self.lines[at];
         for block in blocks.into_iter().filter(|block| block.ssrc == line.plan.local_ssrc) {
-            line.outbound.lost = block.lost.max(0) as _;
+            line.outbound.lost = block.lost.into();
             line.outbound.fraction_lost = f64::from(block.fraction_lost) / 256.0;
             if let Some(round_trip) = block.round_trip(ntp) {
                 line.round_trip = Some(round_trip);
@@ -227,7 +224,7 @@ impl RtpSession {
         for (block, jitter) in reports {
             if line.receiving.is_some_and(|(_, ssrc)| ssrc == block.ssrc) {
                 line.inbound.jitter = jitter;
-                line.inbound.lost = block.lost.max(0) as _;
+                line.inbound.lost = block.lost.into();
                 line.inbound.fraction_lost = f64::from(block.fraction_lost) / 256.0;
             }
             blocks.push(block);

@@ -2,13 +2,13 @@
 //!
 //! Enters: where packets come from, and when. Leaves: whether they are taken. It must never know what is in them.
 //!
-//! The first sender is taken, since peers behind NAT do not come from where their description says. One from the address of
-//! the description takes over from any other at once. Another port of the same host is taken when the first has fallen silent
-//! for a moment (a NAT has forgotten a mapping, an application has started anew), another host only after a long silence, and
-//! never in place of the described one.
+//! The first sender is taken, since peers behind NAT do not come from where their description says. The address and port of the
+//! description take over from any other at once, and so does the described host from another host. Another port of the same host
+//! is taken when the first has fallen silent for a moment (a NAT has forgotten a mapping, an application has started anew),
+//! another host only after a long silence, and never in place of the described one.
 
 use rivero_engine::MediaTime;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Silence after which another port of the same host may follow, and after which another host may.
@@ -18,12 +18,12 @@ const OTHER_HOST: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Lock {
     /// The address that the description promises.
-    described: Option<IpAddr>,
+    described: Option<SocketAddr>,
     held: Option<(SocketAddr, MediaTime)>,
 }
 
 impl Lock {
-    pub fn new(described: Option<IpAddr>) -> Self {
+    pub fn new(described: Option<SocketAddr>) -> Self {
         Lock { described, held: None }
     }
 
@@ -31,14 +31,15 @@ impl Lock {
     pub fn admits(&self, source: SocketAddr, now: MediaTime) -> bool {
         let Some((held, heard)) = self.held else { return true };
         let silence = now.since(heard);
-        if source == held {
+        let described_host = self.described.map(|described| described.ip());
+        if source == held || self.described == Some(source) {
             true
         } else if source.ip() == held.ip() {
             silence >= SAME_HOST
-        } else if self.described == Some(source.ip()) {
+        } else if described_host == Some(source.ip()) {
             true
         } else {
-            self.described != Some(held.ip()) && silence >= OTHER_HOST
+            described_host != Some(held.ip()) && silence >= OTHER_HOST
         }
     }
 
@@ -93,9 +94,12 @@ mod tests {
     #[test]
     fn the_described_address_goes_first_and_is_never_given_up() {
         let (peer, stranger) = (from("192.0.2.1:5000"), from("192.0.2.9:5000"));
-        let mut lock = Lock::new(Some(peer.ip()));
+        let beside = from("192.0.2.1:6000");
+        let mut lock = Lock::new(Some(peer));
         lock.note(stranger, at(0));
-        assert!(lock.admits(peer, at(1)) && lock.note(peer, at(1)), "a stranger came first, and goes");
+        assert!(lock.admits(beside, at(1)) && lock.note(beside, at(1)), "a stranger came first, and goes");
         assert!(!lock.admits(stranger, at(2)) && !lock.admits(stranger, at(1_000_000)));
+        assert!(lock.admits(peer, at(2)) && lock.note(peer, at(2)), "just as described");
+        assert!(!lock.admits(beside, at(3)) && lock.admits(beside, at(300)));
     }
 }

@@ -10,7 +10,7 @@ mod send;
 mod sources;
 
 use super::plan::{LinePlan, RtpCommand, RtpEvent};
-use crate::net::{LocalNet, Path, PortPair, UdpPort, Way};
+use crate::net::{LocalNet, Mark, Path, PortPair, UdpPort, Way};
 use crate::srtp::{Opener, RtpOpener, Sealer, SrtpError};
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
 use crate::webrtc::missing::Missing;
@@ -228,7 +228,7 @@ impl Line {
                 (Outgoing::new(sealer, opener), sources, theirs.lifetime.unwrap_or(1 << 48))
             }
         };
-        let described = |remote: Option<SocketAddr>| remote.map(|remote| remote.ip()).filter(|_| !plan.comedia);
+        let described = |remote: Option<SocketAddr>| remote.filter(|_| !plan.comedia);
         let first = plan.payload_types.first();
         let resends = plan.payload_types.iter().any(|payload_type| payload_type.nack);
         let send = SendLine {
@@ -239,6 +239,8 @@ impl Line {
             bytes: 0,
             reported: 0,
             abs_send_time: plan.abs_send_time.filter(|_| plan.kind == MediaKind::Video),
+            mid_before: 0,
+            mid: None,
             history: resends.then(History::default),
             rtx: None,
         };
@@ -280,7 +282,13 @@ impl Line {
 /// To a peer whose address is known; which of ours it comes from is the kernel's choice.
 fn way_to(port: &Rc<UdpPort>, to: SocketAddr) -> Way {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    Way { path: Path::Udp(port.clone()), from: SocketAddr::new(any, port.number()), to }
+    Way { path: Path::Udp(port.clone()), from: SocketAddr::new(any, port.number()), to, mark: Mark::NONE }
+}
+
+/// Back to where a datagram came from, from where it came to.
+fn way_back(port: &Rc<UdpPort>, source: SocketAddr, destination: SocketAddr) -> Way {
+    let mark = Mark::NONE.between(destination.ip(), source);
+    Way { path: Path::Udp(port.clone()), from: destination, to: source, mark }
 }
 
 impl Node for RtpSession {

@@ -1,7 +1,6 @@
 //! From the network: datagrams at the ports of a line.
 
-use super::{RtpSession, port_of, way_to};
-use crate::net::{Path, Way};
+use super::{RtpSession, port_of, way_back, way_to};
 use crate::rtp_endpoint::plan::RtpEvent;
 use crate::webrtc::keyframe::starts_key_frame;
 use crate::webrtc::missing::Missing;
@@ -51,7 +50,7 @@ impl RtpSession {
         }
         let Some(arrived) = line.sources.open(bytes, caps.clock_rate(), now) else { return };
         if line.lock.note(source, now) && line.plan.comedia {
-            line.way = Some(Way { path: Path::Udp(line.ports.rtp.port.clone()), from: destination, to: source });
+            line.way = Some(way_back(&line.ports.rtp.port, source, destination));
             if line.rtcp_lock.holder().is_none_or(|holder| holder.ip() != source.ip()) {
                 let beside = SocketAddr::new(source.ip(), source.port().saturating_add(1));
                 line.rtcp_way = Some(way_to(&line.ports.rtcp.port, beside));

@@ -107,11 +107,15 @@ impl Sources {
         }
     }
 
-    /// The peer has taken leave of a source (RFC 3550 §6.6). True when it was known.
-    pub fn forget(&mut self, ssrc: u32) -> bool {
-        let before = self.known.len();
-        self.known.retain(|known| known.source.ssrc != ssrc);
-        before != self.known.len()
+    /// The peer has taken leave of a source (RFC 3550 §6.6). With keys it is only the first to make room: without its window
+    /// somebody could play its packets again.
+    pub fn dismiss(&mut self, ssrc: u32) {
+        if self.authenticates {
+            let gone = self.known.iter_mut().filter(|known| known.source.ssrc == ssrc);
+            gone.for_each(|known| known.source.heard = MediaTime::ZERO);
+        } else {
+            self.known.retain(|known| known.source.ssrc != ssrc);
+        }
     }
 
     /// Reports on every source that was heard since the last report, each with its jitter in seconds.
