@@ -198,7 +198,10 @@ fn two_endpoints_of_ours_agree() {
         let taken = process_rtp_answer(&offered, &parse(&text).expect("our own text"), &offerer);
         assert_eq!((answered.len(), taken.len()), (2, 2));
         for (theirs, ours) in answered.iter().zip(&taken) {
-            assert_eq!((theirs.remote.port, ours.remote.port), (4000 + 2 * theirs.index as u16, 5000 + 2 * ours.index as u16));
+            assert_eq!(
+                (theirs.remote.port, ours.remote.port),
+                (4000 + 2 * theirs.index as u16, 5000 + 2 * ours.index as u16)
+            );
             assert_eq!(theirs.codecs, ours.codecs);
             assert_eq!(theirs.direction, Direction::SendRecv);
             assert_eq!(theirs.remote_crypto.is_some(), offerer.crypto.is_some());
@@ -209,7 +212,8 @@ fn two_endpoints_of_ours_agree() {
 #[test]
 fn an_answer_that_refuses_leaves_its_line_out() {
     let (_, offered) = offer_rtp(&local(), ALL);
-    let answer = offer_of(&["m=audio 0 RTP/AVPF 96", "m=video 4000 RTP/AVPF 108", "a=rtpmap:108 VP8/90000", "a=recvonly"]);
+    let answer =
+        offer_of(&["m=audio 0 RTP/AVPF 96", "m=video 4000 RTP/AVPF 108", "a=rtpmap:108 VP8/90000", "a=recvonly"]);
     let lines = process_rtp_answer(&offered, &parse(&answer).expect("an answer"), &local());
     assert_eq!(lines.iter().map(|line| (line.index, line.direction)).collect::<Vec<_>>(), [(1, Direction::SendOnly)]);
 }
