@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_material_is_cut_by_direction_and_its_length_is_checked() {
-        for profile in [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm] {
+        for profile in Profile::ALL {
             let (k, s) = (profile.key_len(), profile.salt_len());
             let material: Vec<u8> = (0..profile.keying_material_len() as u8).collect();
             let client = Master::cut(profile, &material, true).unwrap();

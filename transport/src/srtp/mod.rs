@@ -29,6 +29,16 @@ pub enum Profile {
 }
 
 impl Profile {
+    #[cfg(test)]
+    const ALL: [Profile; 6] = [
+        Profile::Aes128CmSha1_80,
+        Profile::Aes128CmSha1_32,
+        Profile::Aes256CmSha1_80,
+        Profile::Aes256CmSha1_32,
+        Profile::AeadAes128Gcm,
+        Profile::AeadAes256Gcm,
+    ];
+
     /// Length of a master key, and of the session key for encryption, in bytes.
     pub const fn key_len(self) -> usize {
         match self {

@@ -133,7 +133,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    const PROFILES: [Profile; 3] = [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm];
+    const PROFILES: [Profile; 6] = Profile::ALL;
 
     fn material(profile: Profile) -> Vec<u8> {
         (0..profile.keying_material_len() as u8).collect()
@@ -215,6 +215,37 @@ mod tests {
             }
             assert_eq!(opener.senders.len(), 0, "no forgery leaves a trace");
             assert!(opener.open_rtcp(&packet, &mut room).is_some());
+        }
+    }
+
+    #[test]
+    fn plain_packets_pass_as_they_are_and_master_keys_open_what_they_sealed() {
+        use super::super::Sealer;
+        let rtp = [&[0x80, 96, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9][..], b"payload"].concat();
+        let seal = |mut sealer: Sealer| {
+            let (mut media, mut report) = (rtp.clone(), plain(1));
+            sealer.seal_rtp(&mut media, 0, 12, 0);
+            sealer.seal_rtcp(&mut report, 0);
+            (media, report)
+        };
+        let mut room = Vec::new();
+        assert_eq!(seal(Sealer::plain()), (rtp.clone(), plain(1)));
+        assert_eq!(RtpOpener::plain().open(&rtp, 12, 0, &mut room), Some(&b"payload"[..]));
+        for _ in 0..2 {
+            assert_eq!(Opener::plain().open_rtcp(&plain(1), &mut room), Some(&plain(1)[..]));
+        }
+        for profile in PROFILES {
+            let key: Vec<u8> = (0..(profile.key_len() + profile.salt_len()) as u8).collect();
+            let (media, report) = seal(Sealer::with_master(profile, &key).unwrap());
+            assert_eq!(media.len(), rtp.len() + profile.tag_len(), "{profile:?}");
+            let opener = RtpOpener::with_master(profile, &key).unwrap();
+            assert_eq!(opener.open(&media, 12, 0, &mut room), Some(&b"payload"[..]), "{profile:?}");
+            let mut opener = Opener::with_master(profile, &key).unwrap();
+            assert_eq!(opener.open_rtcp(&report, &mut room), Some(&plain(1)[..]), "{profile:?}");
+            assert_eq!(opener.open_rtcp(&report, &mut room), None, "only once");
+            let got = key.len() - 1;
+            let short = Opener::with_master(profile, &key[1..]).err();
+            assert_eq!(short, Some(SrtpError::MasterKeyLength { profile, got }));
         }
     }
 
