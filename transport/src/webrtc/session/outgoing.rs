@@ -61,7 +61,7 @@ pub(crate) struct Rtx {
 }
 
 /// The tag of a line as an element of the header extension (RFC 9143, section 15): id and length, then the text.
-pub(super) struct Mid {
+pub(crate) struct Mid {
     element: [u8; 17],
     length: usize,
 }
