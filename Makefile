@@ -55,7 +55,10 @@ build-tools:
 	@command -v cargo >/dev/null || { echo "Please install Rust 1.93 or later: https://rustup.rs" >&2; exit 1; }
 
 test-packages:
-	@scripts/need.sh node:nodejs npm:npm chromium:chromium firefox-esr:firefox-esr ip:iproute2 turnserver:coturn dot:graphviz
+	@scripts/need.sh node:nodejs npm:npm chromium:chromium firefox-esr:firefox-esr ip:iproute2 turnserver:coturn dot:graphviz ffmpeg:ffmpeg gst-launch-1.0:gstreamer1.0-tools
+	@for plugin in opusenc:base rtpbin:good srtpenc:bad; do \
+	  gst-inspect-1.0 --exists "$${plugin%%:*}" || scripts/need.sh "not-a-command:gstreamer1.0-plugins-$${plugin#*:}"; \
+	done
 
 test-tools: test-packages $(STAMPS)
 

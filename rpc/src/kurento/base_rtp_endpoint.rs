@@ -1,8 +1,7 @@
 //! `BaseRtpEndpoint`: bandwidths, states, and the parameters of congestion control.
 
-use super::face::webrtc;
+use super::negotiator::{Negotiator, negotiator};
 use super::values::{connected, typed};
-use super::webrtc_endpoint::WebRtcFace;
 use crate::bindings::{Answer, Bindings, Call};
 use crate::error::Error;
 use rivero_transport::webrtc::bitrate::{BandwidthLimits, RembParams};
@@ -53,7 +52,7 @@ fn remb_settings(given: Option<Map<String, Json>>) -> RembParams {
 }
 
 /// Hands the bandwidths and the estimator's settings to the session, as they are now.
-pub async fn apply_bandwidths(face: &WebRtcFace) -> Answer {
+pub async fn apply_bandwidths(face: Negotiator<'_>) -> Answer {
     let (limits, params) = {
         let settings = face.settings();
         let kbps = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
@@ -65,7 +64,7 @@ pub async fn apply_bandwidths(face: &WebRtcFace) -> Answer {
         };
         (limits, remb_settings(settings.remb_params.clone()))
     };
-    face.endpoint.set_bandwidths(limits, params).await?;
+    face.set_bandwidths(limits, params).await?;
     Ok(Json::Null)
 }
 
@@ -87,9 +86,9 @@ pub fn bind(bindings: &mut Bindings) {
     bindings
         .getter(CLASS, "mediaState", async |call: Call| state(call, false).await)
         .getter(CLASS, "connectionState", async |call: Call| state(call, true).await)
-        .getter(CLASS, "mtu", |call| ready(webrtc(&call.object).map(|face| face.settings().mtu.into())))
+        .getter(CLASS, "mtu", |call| ready(negotiator(&call.object).map(|face| face.settings().mtu.into())))
         .setter(CLASS, "mtu", |call| {
-            ready(webrtc(&call.object).map(|face| {
+            ready(negotiator(&call.object).map(|face| {
                 face.settings().mtu = call.args.integer("mtu");
                 Json::Null
             }))
@@ -115,24 +114,24 @@ pub fn bind(bindings: &mut Bindings) {
 }
 
 fn bandwidth(call: &Call, read: fn(&Bandwidths) -> i64) -> Answer {
-    Ok(read(&webrtc(&call.object)?.settings().bandwidths).into())
+    Ok(read(&negotiator(&call.object)?.settings().bandwidths).into())
 }
 
 async fn set_bandwidth(call: Call, name: &str, write: fn(&mut Bandwidths, i64)) -> Answer {
-    let face = webrtc(&call.object)?;
+    let face = negotiator(&call.object)?;
     write(&mut face.settings().bandwidths, call.args.integer(name));
     apply_bandwidths(face).await
 }
 
 async fn state(call: Call, connection: bool) -> Answer {
-    let report = webrtc(&call.object)?.endpoint.report().await?;
+    let report = negotiator(&call.object)?.report().await?;
     Ok(connected(if connection { report.status.connected } else { report.status.media }).into())
 }
 
 /// Before they are set, and before negotiation, the answer has no fields.
 fn remb_params(call: &Call) -> Answer {
-    let face = webrtc(&call.object)?;
-    let negotiated = face.endpoint.local_description().is_some();
+    let face = negotiator(&call.object)?;
+    let negotiated = face.local_description().is_some();
     let given = face.settings().remb_params.clone();
     let fields = match given {
         None if !negotiated => json!({}),
@@ -142,7 +141,7 @@ fn remb_params(call: &Call) -> Answer {
 }
 
 async fn set_remb_params(call: Call) -> Answer {
-    let face = webrtc(&call.object)?;
+    let face = negotiator(&call.object)?;
     let known = remb_defaults();
     let given = call.args.json("rembParams").as_object().cloned().unwrap_or_default();
     let keep = |(name, value): (String, Json)| {
@@ -159,7 +158,7 @@ async fn set_remb_params(call: Call) -> Answer {
 }
 
 async fn request_key_frame(call: Call) -> Answer {
-    if webrtc(&call.object)?.endpoint.request_key_frame().await? {
+    if negotiator(&call.object)?.request_key_frame().await? {
         Ok(Json::Null)
     } else {
         let text = "Keyframe request failed (must be requested from a subscriber element)";

@@ -1,6 +1,7 @@
 //! What an object of the registry holds of the floors below.
 
 use super::media::Media;
+use super::rtp_endpoint::RtpFace;
 use super::webrtc_endpoint::WebRtcFace;
 use crate::bindings::{Made, Make};
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub enum Role {
     /// A port of this hub.
     HubPort(Arc<HubFace>),
     WebRtc(Box<WebRtcFace>),
+    Rtp(Box<RtpFace>),
 }
 
 pub struct HubFace {
@@ -108,7 +110,7 @@ pub fn pipeline(object: &Object) -> Result<&PipelineFace, Error> {
 pub fn webrtc(object: &Object) -> Result<&WebRtcFace, Error> {
     match &element(object)?.role {
         Role::WebRtc(face) => Ok(face),
-        Role::Plain | Role::HubPort(_) => Err(Error::ObjectNotFound("Invalid object".to_owned())),
+        Role::Plain | Role::HubPort(_) | Role::Rtp(_) => Err(Error::ObjectNotFound("Invalid object".to_owned())),
     }
 }
 

@@ -10,7 +10,9 @@ mod hubs;
 mod media;
 mod media_element;
 mod media_pipeline;
+mod negotiator;
 mod notices;
+mod rtp_endpoint;
 mod sdp_endpoint;
 mod stats;
 mod transport_stats;
@@ -31,6 +33,7 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
     sdp_endpoint::bind(bindings);
     base_rtp_endpoint::bind(bindings);
     webrtc_endpoint::bind(bindings, media);
+    rtp_endpoint::bind(bindings, media);
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::values::{connected, flowing, members, typed};
 use super::webrtc_endpoint::{candidate_pair, dtls_connection};
 use crate::objects::Object;
 use rivero_engine::notice::{ErrorKind, Notice, NoticeSink, What};
+use rivero_transport::rtp_endpoint::RtpEvent;
 use rivero_transport::webrtc::WebRtcEvent;
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
@@ -89,7 +90,13 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
                 let (name, data) = webrtc_event(*event);
                 media.emit(object, name, data, at);
             }
-            Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
+            Err(other) => match other.downcast::<RtpEvent>() {
+                Ok(event) => {
+                    let (name, data) = rtp_event(*event);
+                    emit(name, data);
+                }
+                Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
+            },
         },
     }
 }
@@ -125,6 +132,14 @@ fn webrtc_event(event: WebRtcEvent) -> (&'static str, Map<String, Json>) {
         WebRtcEvent::DataChannelClosed { stream } => ("DataChannelClosed", json!({ "channelId": stream })),
     };
     (name, members(data))
+}
+
+fn rtp_event(event: RtpEvent) -> (&'static str, Json) {
+    match event {
+        RtpEvent::Connection { connected: now } => ("ConnectionStateChanged", state_change(now)),
+        RtpEvent::Media { connected: now } => ("MediaStateChanged", state_change(now)),
+        RtpEvent::KeySoftLimit { kind } => ("OnKeySoftLimit", json!({ "mediaType": kind.name() })),
+    }
 }
 
 fn state_change(now: bool) -> Json {

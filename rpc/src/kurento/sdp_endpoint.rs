@@ -1,7 +1,8 @@
 //! `SdpEndpoint`: one offer, one answer, and the texts to read afterwards.
 
 use super::base_rtp_endpoint::apply_bandwidths;
-use super::face::{element, webrtc};
+use super::face::element;
+use super::negotiator::negotiator;
 use super::values::members;
 use crate::bindings::{Answer, Bindings, Call};
 use crate::error::Error;
@@ -14,25 +15,25 @@ const CLASS: &str = "SdpEndpoint";
 
 pub fn bind(bindings: &mut Bindings) {
     bindings
-        .method(CLASS, "generateOffer", |call| ready(generate_offer(&call)))
+        .method(CLASS, "generateOffer", generate_offer)
         .method(CLASS, "processOffer", process_offer)
         .method(CLASS, "processAnswer", process_answer)
         .method(CLASS, "getLocalSessionDescriptor", |call| {
             ready(
-                webrtc(&call.object)
-                    .and_then(|face| face.endpoint.local_description().map(Json::from).ok_or(Error::NoLocalSdp)),
+                negotiator(&call.object)
+                    .and_then(|face| face.local_description().map(Json::from).ok_or(Error::NoLocalSdp)),
             )
         })
         .method(CLASS, "getRemoteSessionDescriptor", |call| {
             ready(
-                webrtc(&call.object)
-                    .and_then(|face| face.endpoint.remote_description().map(Json::from).ok_or(Error::NoRemoteSdp)),
+                negotiator(&call.object)
+                    .and_then(|face| face.remote_description().map(Json::from).ok_or(Error::NoRemoteSdp)),
             )
         });
     for name in ["maxAudioRecvBandwidth", "maxVideoRecvBandwidth"] {
         bindings
             .getter(CLASS, name, move |call| {
-                ready(webrtc(&call.object).map(|face| {
+                ready(negotiator(&call.object).map(|face| {
                     let settings = face.settings();
                     let audio = name == "maxAudioRecvBandwidth";
                     let value = if audio { settings.max_audio_recv } else { settings.max_video_recv };
@@ -45,25 +46,25 @@ pub fn bind(bindings: &mut Bindings) {
 
 /// kbps; values below zero are kept for the reader and mean no limit.
 async fn set_max_recv(call: Call, name: &str) -> Answer {
-    let face = webrtc(&call.object)?;
+    let face = negotiator(&call.object)?;
     let value = call.args.integer(name);
     let kbps = u32::try_from(value).unwrap_or(0);
     if name == "maxAudioRecvBandwidth" {
         face.settings().max_audio_recv = value;
-        face.endpoint.options().max_audio_recv_kbps = kbps;
+        face.limit_audio(kbps);
     } else {
         face.settings().max_video_recv = value;
-        face.endpoint.options().max_video_recv_kbps = kbps;
+        face.limit_video(kbps);
     }
     apply_bandwidths(face).await
 }
 
-fn generate_offer(call: &Call) -> Answer {
+async fn generate_offer(call: Call) -> Answer {
     let options = call.args.opt_json("options");
     let wants = |name: &str| options.and_then(|o| o.get(name)).and_then(Json::as_bool).unwrap_or(true);
-    let offer = webrtc(&call.object)?
-        .endpoint
+    let offer = negotiator(&call.object)?
         .generate_offer(wants("offerToReceiveAudio"), wants("offerToReceiveVideo"))
+        .await
         .map_err(|why| match why {
             NegotiationError::AlreadyNegotiated => Error::AlreadyNegotiated,
             why => refused(Error::GenerateOffer, "Error generating offer", &why),
@@ -72,7 +73,7 @@ fn generate_offer(call: &Call) -> Answer {
 }
 
 async fn process_offer(call: Call) -> Answer {
-    let answer = webrtc(&call.object)?.endpoint.process_offer(call.args.string("offer")).await;
+    let answer = negotiator(&call.object)?.process_offer(call.args.string("offer")).await;
     let answer = answer.map_err(|why| match why {
         NegotiationError::Sdp(SdpError::Empty) => Error::SdpParse("Empty offer not valid".to_owned()),
         NegotiationError::Sdp(why) => sdp_error(&why, Error::ProcessOffer, "Error processing offer"),
@@ -84,7 +85,7 @@ async fn process_offer(call: Call) -> Answer {
 }
 
 async fn process_answer(call: Call) -> Answer {
-    let local = webrtc(&call.object)?.endpoint.process_answer(call.args.string("answer")).await;
+    let local = negotiator(&call.object)?.process_answer(call.args.string("answer")).await;
     let local = local.map_err(|why| match why {
         NegotiationError::Sdp(SdpError::Empty) => Error::SdpParse("Empty answer not valid".to_owned()),
         NegotiationError::Sdp(why) => sdp_error(&why, Error::ProcessAnswer, "Error processing answer"),

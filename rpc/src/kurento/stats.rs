@@ -1,6 +1,7 @@
 //! `getStats`: what an element knows of itself, in Kurento's types and units.
 
 use super::face::{Role, element};
+use super::negotiator::negotiator;
 use super::transport_stats;
 use super::values::{kind, typed};
 use crate::bindings::{Answer, Call};
@@ -18,8 +19,8 @@ pub async fn read(call: Call) -> Answer {
     let at = face.media.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let stamp = Stamp { millis: at.as_millis() as u64 };
     let mut stats = Map::new();
-    if let Role::WebRtc(webrtc) = &face.role {
-        let report = webrtc.endpoint.report().await?;
+    if let Ok(endpoint) = negotiator(&call.object) {
+        let report = endpoint.report().await?;
         let of_kind = |stream: &&StreamReport| wanted.is_none() || stream.kind == wanted;
         for stream in report.inbound.iter().filter(of_kind) {
             insert(&mut stats, inbound(&call.object, stream, stamp));
@@ -42,7 +43,7 @@ pub async fn read(call: Call) -> Answer {
     if face.element.pipeline().latency_stats()
         && let Some(report) = face.element.report().await
     {
-        let endpoint = matches!(face.role, Role::WebRtc(_));
+        let endpoint = matches!(face.role, Role::WebRtc(_) | Role::Rtp(_));
         insert(&mut stats, latencies(&call.object, &report, wanted, endpoint, stamp));
     }
     Ok(if stats.is_empty() { Json::Null } else { Json::Object(stats) })
@@ -83,7 +84,8 @@ fn common(object: &Object, direction: &str, stream: &StreamReport, stamp: Stamp)
         "associateStatsId": "",
         "isRemote": false,
         "mediaTrackId": "",
-        "transportId": transport_stats::id(object, stream.transport),
+        // A line of plain RTP has no transport to tell of.
+        "transportId": if stream.transport == 0 { String::new() } else { transport_stats::id(object, stream.transport) },
         "codecId": "",
         "firCount": stream.fir,
         "pliCount": stream.pli,

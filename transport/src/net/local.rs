@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// How many batches are received before timers and commands get their turn.
-const BATCHES_A_TURN: usize = 8;
+pub(super) const BATCHES_A_TURN: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct NetSettings {
@@ -66,7 +66,7 @@ pub struct LocalNet {
     stuck: Notify,
     /// The main loop should look at its deadline again.
     pub(crate) rearm: Notify,
-    room: RefCell<ReceiveRoom>,
+    pub(super) room: RefCell<ReceiveRoom>,
     pub(crate) scratch: Scratch,
     pub(super) shard: RefCell<Weak<RefCell<Shard>>>,
     pub(crate) strangers: Cell<u64>,
@@ -75,7 +75,7 @@ pub struct LocalNet {
 /// A port of one session's own, closed when dropped.
 pub struct OwnPort {
     pub port: Rc<UdpPort>,
-    receiving: JoinHandle<()>,
+    pub(super) receiving: JoinHandle<()>,
 }
 
 impl Drop for OwnPort {
@@ -292,6 +292,6 @@ async fn retry(net: Rc<LocalNet>) {
     }
 }
 
-fn random_u16() -> u16 {
+pub(super) fn random_u16() -> u16 {
     getrandom::u32().map_or(0, |random| random as u16)
 }

@@ -64,6 +64,23 @@ impl UdpPort {
         Err(last)
     }
 
+    /// Binds an even port of the range and the odd one after it, for RTP and RTCP (RFC 3550 section 11).
+    ///
+    /// Errors: as [`UdpPort::bind`].
+    pub fn bind_pair(range: (u16, u16), start: u16) -> io::Result<(Self, Self)> {
+        let first = u32::from(range.0).next_multiple_of(2);
+        let pairs = (u32::from(range.1) + 1).saturating_sub(first) / 2;
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for step in 0..pairs {
+            let number = (first + 2 * ((u32::from(start) + step) % pairs)) as u16;
+            match Self::bind_one(number).and_then(|rtp| Ok((rtp, Self::bind_one(number + 1)?))) {
+                Ok(pair) => return Ok(pair),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
     fn bind_one(number: u16) -> io::Result<Self> {
         let v4 = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, number)));
         let v6 = Half::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, number)));

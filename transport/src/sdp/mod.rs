@@ -21,7 +21,9 @@
 #![doc = include_str!("differences.md")]
 
 pub mod attributes;
+pub mod base64;
 pub mod candidate;
+mod crypto;
 mod error;
 mod model;
 mod negotiate;
@@ -32,12 +34,13 @@ pub use attributes::{
     Direction, ExtMap, Fingerprint, Group, Rid, RtcpFeedback, RtpMap, Setup, Simulcast, SsrcGroup, SsrcLine,
 };
 pub use candidate::{Address, Candidate, CandidateError, CandidateType, Related, TcpType, Transport};
+pub use crypto::Crypto;
 pub use error::SdpError;
 pub use model::{Attribute, Bandwidth, Connection, Media, Origin, SessionDescription};
 pub use negotiate::{
     ABS_SEND_TIME, Codec, DtlsRole, IceCredentials, Kind, LocalCodec, LocalMedia, LocalSession, MAX_MESSAGE_SIZE, MID,
-    Modern, Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, Remote, TRANSPORT_CC, answer, describe_gathered,
-    offer, process_answer,
+    Modern, Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, Remote, RtpLine, RtpLocal, TRANSPORT_CC, answer,
+    answer_rtp, describe_gathered, offer, offer_rtp, process_answer, process_rtp_answer, set_ports,
 };
 pub use parse::{MAX_LINES_PER_SECTION, MAX_MEDIA, MAX_TEXT_BYTES, parse};
 pub use write::write;

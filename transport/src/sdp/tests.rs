@@ -13,6 +13,7 @@ mod fixtures;
 mod matrix;
 mod properties;
 mod recordings;
+mod rtp;
 
 use super::*;
 

@@ -6,7 +6,7 @@
 use super::Profile;
 use super::keys::{Master, Purpose};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
@@ -17,12 +17,15 @@ pub(super) const RTCP_CLEAR_LEN: usize = 8;
 pub(super) const RTCP_INDEX_LEN: usize = 4;
 const ENCRYPTED: u32 = 0x8000_0000;
 const AUTH_KEY_LEN: usize = 20;
-const CM_TAG_LEN: usize = Profile::Aes128CmSha1_80.tag_len();
+/// Of SRTCP in counter mode, whatever that of SRTP is (RFC 4568 §6.2.2).
+const CM_RTCP_TAG_LEN: usize = Profile::Aes128CmSha1_80.tag_len();
 const GCM_TAG_LEN: usize = Profile::AeadAes128Gcm.tag_len();
 
 pub(super) enum Cipher {
     /// RFC 3711 §4.1.1 and §4.2.1. Boxed because these hold their state inline, 1.7 KB of it, which the usual profiles lack.
-    Cm { key: Box<EncryptingKey>, auth: Box<hmac::Key>, salt: [u8; 14] },
+    Cm { key: Box<EncryptingKey>, auth: Box<hmac::Key>, salt: [u8; 14], tag_len: usize },
+    /// No protection at all.
+    Plain,
     /// RFC 7714.
     Gcm { key: LessSafeKey, salt: [u8; 12] },
 }
@@ -48,12 +51,15 @@ impl Cipher {
             key: LessSafeKey::new(UnboundKey::new(algorithm, key).expect(LENGTH)),
             salt: salt.try_into().expect(LENGTH),
         };
+        let cm = |algorithm| Cipher::Cm {
+            key: UnboundCipherKey::new(algorithm, key).and_then(EncryptingKey::ctr).map(Box::new).expect(LENGTH),
+            auth: Box::new(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, auth)),
+            salt: salt.try_into().expect(LENGTH),
+            tag_len: profile.tag_len(),
+        };
         match profile {
-            Profile::Aes128CmSha1_80 => Cipher::Cm {
-                key: UnboundCipherKey::new(&AES_128, key).and_then(EncryptingKey::ctr).map(Box::new).expect(LENGTH),
-                auth: Box::new(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, auth)),
-                salt: salt.try_into().expect(LENGTH),
-            },
+            Profile::Aes128CmSha1_80 | Profile::Aes128CmSha1_32 => cm(&AES_128),
+            Profile::Aes256CmSha1_80 | Profile::Aes256CmSha1_32 => cm(&AES_256),
             Profile::AeadAes128Gcm => gcm(&AES_128_GCM),
             Profile::AeadAes256Gcm => gcm(&AES_256_GCM),
         }
@@ -66,10 +72,11 @@ impl Cipher {
         let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
         let index = u64::from(roc) << 16 | u64::from(sequence);
         match self {
-            Cipher::Cm { key, auth, salt } => {
+            Cipher::Plain => {}
+            Cipher::Cm { key, auth, salt, tag_len } => {
                 run_counter_mode(key, salt, ssrc, index, payload);
                 let tag = sign(auth, &[&out[start..], &roc.to_be_bytes()]);
-                out.extend_from_slice(&tag.as_ref()[..CM_TAG_LEN]);
+                out.extend_from_slice(&tag.as_ref()[..*tag_len]);
             }
             Cipher::Gcm { key, salt } => {
                 let tag = key
@@ -86,11 +93,12 @@ impl Cipher {
         let (clear, body) = out[start..].split_at_mut(RTCP_CLEAR_LEN);
         let ssrc = rtcp_sender(clear);
         match self {
-            Cipher::Cm { key, auth, salt } => {
+            Cipher::Plain => {}
+            Cipher::Cm { key, auth, salt, .. } => {
                 run_counter_mode(key, salt, ssrc, index.into(), body);
                 out.extend_from_slice(&word);
                 let tag = sign(auth, &[&out[start..]]);
-                out.extend_from_slice(&tag.as_ref()[..CM_TAG_LEN]);
+                out.extend_from_slice(&tag.as_ref()[..CM_RTCP_TAG_LEN]);
             }
             Cipher::Gcm { key, salt } => {
                 let tag = key
@@ -115,11 +123,12 @@ impl Cipher {
         let index = u64::from(roc) << 16 | u64::from(sequence);
         room.clear();
         match self {
-            Cipher::Cm { key, auth, salt } => {
-                let (signed, tag) = packet.split_at(packet.len().checked_sub(CM_TAG_LEN)?);
+            Cipher::Plain => room.extend_from_slice(&packet[header_len..]),
+            Cipher::Cm { key, auth, salt, tag_len } => {
+                let (signed, tag) = packet.split_at(packet.len().checked_sub(*tag_len)?);
                 let text = signed.get(header_len..)?;
                 let expected = sign(auth, &[signed, &roc.to_be_bytes()]);
-                verify_slices_are_equal(&expected.as_ref()[..CM_TAG_LEN], tag).ok()?;
+                verify_slices_are_equal(&expected.as_ref()[..*tag_len], tag).ok()?;
                 room.extend_from_slice(text);
                 run_counter_mode(key, salt, ssrc, index, room);
             }
@@ -136,7 +145,8 @@ impl Cipher {
     /// Sender's SSRC and index of a protected compound packet, both unauthenticated. `None` when it is too short.
     pub fn read_rtcp_index(&self, packet: &[u8]) -> Option<(u32, u32)> {
         let (tag_len, word_end) = match self {
-            Cipher::Cm { .. } => (CM_TAG_LEN, packet.len().checked_sub(CM_TAG_LEN)?),
+            Cipher::Plain => return None,
+            Cipher::Cm { .. } => (CM_RTCP_TAG_LEN, packet.len().checked_sub(CM_RTCP_TAG_LEN)?),
             Cipher::Gcm { .. } => (GCM_TAG_LEN, packet.len()),
         };
         if packet.len() < RTCP_CLEAR_LEN + RTCP_INDEX_LEN + tag_len {
@@ -152,10 +162,11 @@ impl Cipher {
         let (ssrc, index) = self.read_rtcp_index(packet)?;
         room.clear();
         match self {
-            Cipher::Cm { key, auth, salt } => {
-                let (signed, tag) = packet.split_at(packet.len() - CM_TAG_LEN);
+            Cipher::Plain => return None,
+            Cipher::Cm { key, auth, salt, .. } => {
+                let (signed, tag) = packet.split_at(packet.len() - CM_RTCP_TAG_LEN);
                 let expected = sign(auth, &[signed]);
-                verify_slices_are_equal(&expected.as_ref()[..CM_TAG_LEN], tag).ok()?;
+                verify_slices_are_equal(&expected.as_ref()[..CM_RTCP_TAG_LEN], tag).ok()?;
                 let (plain, word) = signed.split_at(signed.len() - RTCP_INDEX_LEN);
                 room.extend_from_slice(plain);
                 if word[0] & 0x80 != 0 {

@@ -28,6 +28,15 @@ impl<'a> Master<'a> {
         })
     }
 
+    /// Of a master key and salt that stand one behind the other.
+    pub fn of(profile: Profile, key_and_salt: &'a [u8]) -> Result<Self, SrtpError> {
+        if key_and_salt.len() != profile.key_len() + profile.salt_len() {
+            return Err(SrtpError::MasterKeyLength { profile, got: key_and_salt.len() });
+        }
+        let (key, salt) = key_and_salt.split_at(profile.key_len());
+        Ok(Master { key, salt })
+    }
+
     /// Fills `key` with the session key of a label, at a key derivation rate of zero.
     ///
     /// The generator is AES in counter mode over zeros, so the counter mode itself serves. A salt of 96 bits counts as one
@@ -99,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_material_is_cut_by_direction_and_its_length_is_checked() {
-        for profile in [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm] {
+        for profile in Profile::ALL {
             let (k, s) = (profile.key_len(), profile.salt_len());
             let material: Vec<u8> = (0..profile.keying_material_len() as u8).collect();
             let client = Master::cut(profile, &material, true).unwrap();

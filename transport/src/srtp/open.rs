@@ -26,9 +26,28 @@ impl Opener {
         Ok(Opener { rtcp: Cipher::new(profile, &master, Purpose::Rtcp), senders: Vec::new() })
     }
 
+    /// With the peer's master key and salt, one behind the other (RFC 4568 §6.1).
+    ///
+    /// # Errors
+    /// When their length is not that of the profile.
+    pub fn with_master(profile: Profile, key_and_salt: &[u8]) -> Result<Self, SrtpError> {
+        let master = Master::of(profile, key_and_salt)?;
+        Ok(Opener { rtcp: Cipher::new(profile, &master, Purpose::Rtcp), senders: Vec::new() })
+    }
+
+    /// For packets without protection: each is taken as it comes.
+    pub fn plain() -> Self {
+        Opener { rtcp: Cipher::Plain, senders: Vec::new() }
+    }
+
     /// The plain compound packet, which stands in `room`. `None` when `packet` is forged, cut, or was opened before
     /// (or is more than 63 packets older than the newest of its sender).
     pub fn open_rtcp<'a>(&mut self, packet: &[u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        if let Cipher::Plain = self.rtcp {
+            room.clear();
+            room.extend_from_slice(packet);
+            return Some(room);
+        }
         let (ssrc, index) = self.rtcp.read_rtcp_index(packet)?;
         let known = self.senders.iter().position(|(sender, _)| *sender == ssrc);
         if known.is_some_and(|at| self.senders[at].1.has_seen(index)) {
@@ -61,6 +80,20 @@ impl RtpOpener {
     pub fn new(profile: Profile, keying_material: &[u8], we_are_client: bool) -> Result<Self, SrtpError> {
         let master = Master::cut(profile, keying_material, !we_are_client)?;
         Ok(RtpOpener { rtp: Cipher::new(profile, &master, Purpose::Rtp) })
+    }
+
+    /// As [`Opener::with_master`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_master(profile: Profile, key_and_salt: &[u8]) -> Result<Self, SrtpError> {
+        let master = Master::of(profile, key_and_salt)?;
+        Ok(RtpOpener { rtp: Cipher::new(profile, &master, Purpose::Rtp) })
+    }
+
+    /// As [`Opener::plain`].
+    pub fn plain() -> Self {
+        RtpOpener { rtp: Cipher::Plain }
     }
 
     /// The plain payload with its padding, which stands in `room`. `header_len` counts contributing sources and extensions,
@@ -100,7 +133,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    const PROFILES: [Profile; 3] = [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm];
+    const PROFILES: [Profile; 6] = Profile::ALL;
 
     fn material(profile: Profile) -> Vec<u8> {
         (0..profile.keying_material_len() as u8).collect()
@@ -182,6 +215,37 @@ mod tests {
             }
             assert_eq!(opener.senders.len(), 0, "no forgery leaves a trace");
             assert!(opener.open_rtcp(&packet, &mut room).is_some());
+        }
+    }
+
+    #[test]
+    fn plain_packets_pass_as_they_are_and_master_keys_open_what_they_sealed() {
+        use super::super::Sealer;
+        let rtp = [&[0x80, 96, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9][..], b"payload"].concat();
+        let seal = |mut sealer: Sealer| {
+            let (mut media, mut report) = (rtp.clone(), plain(1));
+            sealer.seal_rtp(&mut media, 0, 12, 0);
+            sealer.seal_rtcp(&mut report, 0);
+            (media, report)
+        };
+        let mut room = Vec::new();
+        assert_eq!(seal(Sealer::plain()), (rtp.clone(), plain(1)));
+        assert_eq!(RtpOpener::plain().open(&rtp, 12, 0, &mut room), Some(&b"payload"[..]));
+        for _ in 0..2 {
+            assert_eq!(Opener::plain().open_rtcp(&plain(1), &mut room), Some(&plain(1)[..]));
+        }
+        for profile in PROFILES {
+            let key: Vec<u8> = (0..(profile.key_len() + profile.salt_len()) as u8).collect();
+            let (media, report) = seal(Sealer::with_master(profile, &key).unwrap());
+            assert_eq!(media.len(), rtp.len() + profile.tag_len(), "{profile:?}");
+            let opener = RtpOpener::with_master(profile, &key).unwrap();
+            assert_eq!(opener.open(&media, 12, 0, &mut room), Some(&b"payload"[..]), "{profile:?}");
+            let mut opener = Opener::with_master(profile, &key).unwrap();
+            assert_eq!(opener.open_rtcp(&report, &mut room), Some(&plain(1)[..]), "{profile:?}");
+            assert_eq!(opener.open_rtcp(&report, &mut room), None, "only once");
+            let got = key.len() - 1;
+            let short = Opener::with_master(profile, &key[1..]).err();
+            assert_eq!(short, Some(SrtpError::MasterKeyLength { profile, got }));
         }
     }
 

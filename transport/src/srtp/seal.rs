@@ -33,13 +33,29 @@ impl Sealer {
     /// # Errors
     /// When its length is not that of the profile.
     pub fn new(profile: Profile, keying_material: &[u8], we_are_client: bool) -> Result<Self, SrtpError> {
-        let master = Master::cut(profile, keying_material, we_are_client)?;
-        Ok(Sealer {
-            rtp: Cipher::new(profile, &master, Purpose::Rtp),
-            rtcp: Cipher::new(profile, &master, Purpose::Rtcp),
+        Ok(Self::keyed(profile, &Master::cut(profile, keying_material, we_are_client)?))
+    }
+
+    /// With a master key and salt of our own choice, one behind the other (RFC 4568 §6.1).
+    ///
+    /// # Errors
+    /// When their length is not that of the profile.
+    pub fn with_master(profile: Profile, key_and_salt: &[u8]) -> Result<Self, SrtpError> {
+        Ok(Self::keyed(profile, &Master::of(profile, key_and_salt)?))
+    }
+
+    /// Leaves packets as they are.
+    pub fn plain() -> Self {
+        Sealer { rtp: Cipher::Plain, rtcp: Cipher::Plain, next_rtcp_index: 0, overhead: 0 }
+    }
+
+    fn keyed(profile: Profile, master: &Master<'_>) -> Self {
+        Sealer {
+            rtp: Cipher::new(profile, master, Purpose::Rtp),
+            rtcp: Cipher::new(profile, master, Purpose::Rtcp),
             next_rtcp_index: FIRST_RTCP_INDEX,
             overhead: profile.tag_len(),
-        })
+        }
     }
 
     /// Protects the RTP packet that stands in `out[start..]`: a header of `header_len` bytes (fixed part, CSRCs and
@@ -62,6 +78,9 @@ impl Sealer {
     /// When the packet has less than eight bytes: every compound packet begins with a header and its sender's SSRC.
     pub fn seal_rtcp(&mut self, out: &mut Vec<u8>, start: usize) {
         assert!(out.len() >= start + RTCP_CLEAR_LEN, "a compound packet names its sender");
+        if let Cipher::Plain = self.rtcp {
+            return;
+        }
         if self.next_rtcp_index >= RTCP_INDEX_END {
             out.truncate(start);
             return;
@@ -96,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_resend_is_the_same_datagram_and_its_room_is_not_left() {
-        for profile in [Profile::Aes128CmSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm] {
+        for profile in Profile::ALL {
             let mut sealer = sealer(profile);
             let mut packet = vec![0x80, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
             packet.extend_from_slice(&[7; 1100]);

@@ -481,7 +481,7 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
     })
 }
 
-fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
+pub(crate) fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
     let name = Codec::parse(&codec.name)?;
     let caps = match name {
         Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => {
@@ -501,7 +501,7 @@ fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
     })
 }
 
-fn random_u32() -> u32 {
+pub(crate) fn random_u32() -> u32 {
     // Without randomness no session would be safe to open; the machine's generator does not fail once it is up.
     getrandom::u32().unwrap_or(1).max(1)
 }

@@ -50,7 +50,7 @@ pub fn answer(offer: &SessionDescription, local: &LocalSession) -> Result<Negoti
 
 /// Whether a session attribute of the offer is copied into the answer. Kurento computes a few and copies all others;
 /// those that would be false in our mouth are kept back (see the differences listed in [`sdp`](crate::sdp)).
-fn is_copied(key: &str) -> bool {
+pub(super) fn is_copied(key: &str) -> bool {
     let computed = ["group", "setup", "direction", "connection"].contains(&key) || Direction::NAMES.contains(&key);
     let false_of_us = ["ice-lite", "end-of-candidates", "identity"].contains(&key);
     !computed && !false_of_us
@@ -341,13 +341,13 @@ fn is_secure_rtp(proto: &str) -> bool {
 }
 
 /// The lines of a section that is refused or switched off.
-fn refused_lines(offered: &Media) -> Vec<Attribute> {
+pub(super) fn refused_lines(offered: &Media) -> Vec<Attribute> {
     let mid = offered.mid().map(|mid| Attribute::value("mid", mid));
     std::iter::once(Attribute::flag("inactive")).chain(mid).collect()
 }
 
 /// What remains of an offered attribute that belongs to no payload type.
-fn kept_line(attribute: &Attribute, remote: &Remote) -> Option<Attribute> {
+pub(super) fn kept_line(attribute: &Attribute, remote: &Remote) -> Option<Attribute> {
     match attribute.key.as_str() {
         "setup" => remote.setup.map(setup_line),
         "rtcp-mux" | "framerate" | "lang" | "maxptime" | "ptime" | "quality" => Some(attribute.clone()),

@@ -12,6 +12,7 @@ mod gathered;
 mod modern;
 mod offer;
 mod remote;
+mod rtp;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,6 +22,7 @@ pub use gathered::describe_gathered;
 pub use modern::{MAX_MESSAGE_SIZE, MID, Modern, TRANSPORT_CC};
 pub use offer::{OfferOptions, OfferedMedia, offer, process_answer};
 pub use remote::Remote;
+pub use rtp::{RtpLine, RtpLocal, answer_rtp, offer_rtp, process_rtp_answer, set_ports};
 
 use super::attributes::{Direction, ExtMap, Fingerprint, Setup};
 use super::model::{Attribute, Connection, Origin, SessionDescription, addr_type};

@@ -175,7 +175,7 @@ fn write_offered(local: &LocalSession, offered: &OfferedMedia) -> Media {
 }
 
 /// The `a=rtpmap` line of a dynamic payload type, and its parameters.
-fn codec_lines(codec: &Codec) -> Vec<Attribute> {
+pub(super) fn codec_lines(codec: &Codec) -> Vec<Attribute> {
     let channels = codec.channels.map(|channels| format!("/{channels}")).unwrap_or_default();
     let map = (codec.pt >= 96)
         .then(|| Attribute::value("rtpmap", format!("{} {}/{}{channels}", codec.pt, codec.name, codec.clock_rate)));
@@ -255,7 +255,7 @@ fn seen_from_us(extmap: ExtMap) -> ExtMap {
 }
 
 /// The codecs of an answer that we offered, in the answer's order, with the feedback that both sides named.
-fn common_codecs(ours: &OfferedMedia, theirs: &Media) -> Vec<Codec> {
+pub(super) fn common_codecs(ours: &OfferedMedia, theirs: &Media) -> Vec<Codec> {
     let local: Vec<_> = ours.codecs.iter().map(|c| LocalCodec::new(&*c.name, c.clock_rate, c.channels)).collect();
     let words: Vec<String> = ours
         .codecs
@@ -273,7 +273,7 @@ fn common_codecs(ours: &OfferedMedia, theirs: &Media) -> Vec<Codec> {
 }
 
 /// Our direction: what we offered, less what the answer declines (RFC 3264 §6.1).
-fn common_direction(offered: Direction, answered: Direction) -> Direction {
+pub(super) fn common_direction(offered: Direction, answered: Direction) -> Direction {
     match (offered.sends() && answered.receives(), offered.receives() && answered.sends()) {
         (true, true) => Direction::SendRecv,
         (true, false) => Direction::SendOnly,

@@ -3,7 +3,7 @@
 //! The recordings are no part of this project. They are looked for in the folder that `RIVERO_RECORDINGS` names, or else
 //! in `../shared/reference/oracle/sdp` beside the workspace; without them these tests say so and end. Ids, keys, ports,
 //! sources and names are made equal before comparing; which lines share ICE credentials is compared. Recordings named
-//! `rtp-…` are of an RtpEndpoint and not for this room.
+//! `rtp-…` are of an RtpEndpoint, and `rtp` compares them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::differences::without_additions;
 use super::*;
 
-fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/reference/oracle/sdp");
     let folder = std::env::var_os("RIVERO_RECORDINGS").map_or_else(|| PathBuf::from(beside), PathBuf::from);
     if folder.is_dir() {
@@ -22,7 +22,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 /// The recordings whose names end so: their name without the ending, and their text.
-fn recordings(ending: &str) -> Vec<(String, String)> {
+pub(super) fn recordings(ending: &str) -> Vec<(String, String)> {
     let Some(folder) = folder() else { return Vec::new() };
     let mut found: Vec<_> = std::fs::read_dir(folder)
         .expect("a readable folder")
@@ -65,7 +65,7 @@ fn normalised(text: &str, hide_ports: bool) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_same(name: &str, ours: &str, theirs: &str, hide_ports: bool) {
+pub(super) fn assert_same(name: &str, ours: &str, theirs: &str, hide_ports: bool) {
     let (ours, theirs) = (normalised(ours, hide_ports), normalised(theirs, hide_ports));
     for (number, (a, b)) in ours.iter().zip(&theirs).enumerate() {
         assert_eq!(a, b, "{name}, line {}: ours is left", number + 1);

@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const HURRIED: Duration = Duration::from_millis(200);
 
 /// Of a video line for which REMB is negotiated.
-pub(super) struct Bitrates {
+pub(crate) struct Bitrates {
     estimate: ReceiveRate,
     reception: Reception,
     /// When the interval began, and when it ends; `None` while nothing arrives.
@@ -26,7 +26,7 @@ pub(super) struct Bitrates {
     told: u64,
     /// What our consumers wish together, in bps, and when they said so.
     wished: Option<(u64, MediaTime)>,
-    viewer: SendRate,
+    pub viewer: SendRate,
 }
 
 impl Bitrates {
@@ -52,7 +52,7 @@ impl Bitrates {
         self.interval.map(|(_, end)| end)
     }
 
-    fn wish(&mut self, bps: u64, now: MediaTime) {
+    pub fn wish(&mut self, bps: u64, now: MediaTime) {
         self.wished = (bps != NO_LIMIT).then_some((bps, now));
         if bps < self.told
             && let Some((began, end)) = &mut self.interval
@@ -62,7 +62,7 @@ impl Bitrates {
     }
 
     /// The value of a REMB that is due, in bps.
-    fn next(&mut self, limits: &BandwidthLimits, now: MediaTime) -> Option<u32> {
+    pub fn next(&mut self, limits: &BandwidthLimits, now: MediaTime) -> Option<u32> {
         let (began, _) = self.interval.filter(|(_, end)| *end <= now)?;
         if self.reception.is_empty() {
             self.interval = None;

@@ -14,7 +14,7 @@ const LONG_ENOUGH: u32 = 1 << 18;
 
 /// How a packet is told to the peer, beside its sequence number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     pub timestamp: u32,
     pub entered: MediaTime,
     pub payload_type: u8,
@@ -22,7 +22,7 @@ pub(super) struct Numbers {
 
 /// A packet of a line, as it is told to the peer. Sent again it must be the same byte for byte.
 #[derive(Clone)]
-pub(super) struct Record {
+pub(crate) struct Record {
     pub rtp: Arc<Rtp>,
     pub timestamp: u32,
     /// The lower half of its sequence number of 64 bits.
@@ -59,7 +59,7 @@ fn abs_send_time(entered: MediaTime) -> u32 {
 
 /// The last second of a line, within bounds.
 #[derive(Default)]
-pub(super) struct History {
+pub(crate) struct History {
     /// Each stands at its number modulo the length, which is a power of two.
     records: Vec<Option<Record>>,
     /// The highest number kept.

@@ -4,19 +4,19 @@
 //! `bitrate` for REMB both ways; `send`
 //! from the graph, `data` both ways; `send` goes into `outgoing`, which seals, and `history`, which keeps what may be asked for again; `state` and `report` to the control side.
 
-mod bitrate;
+pub(crate) mod bitrate;
 mod command;
 mod data;
 mod gather;
-mod history;
+pub(crate) mod history;
 mod hold;
-mod outgoing;
+pub(crate) mod outgoing;
 mod receive;
-mod reception;
+pub(crate) mod reception;
 mod repair;
 mod report;
 mod rtcp;
-mod send;
+pub(crate) mod send;
 mod state;
 
 use super::Watch;

@@ -19,7 +19,7 @@ const MOST_SEGMENTS: usize = 64;
 const MOST_BYTES: usize = 60_000;
 
 /// The keys of a transport, once its handshake is done, and what waits to be sent with them.
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     pub sealer: Sealer,
     pub opener: Opener,
     /// What came together so far, for one line. Its room is the worker's, lent while a session is being visited.
@@ -31,7 +31,7 @@ pub(super) struct Outgoing {
 }
 
 /// All that sending a packet touches of a line, side by side: with hundreds of viewers it is memory that costs.
-pub(super) struct SendLine {
+pub(crate) struct SendLine {
     pub ssrc: u32,
     /// The payload type in use, with the caps that chose it; `None` inside for caps that the peer does not take.
     pub chosen: Option<(Caps, Option<u8>)>,
@@ -51,7 +51,7 @@ pub(super) struct SendLine {
 }
 
 /// The source on which lost packets are sent again (RFC 4588).
-pub(super) struct Rtx {
+pub(crate) struct Rtx {
     pub ssrc: u32,
     /// The payload type of resends for each that may be resent.
     pub payload_types: Vec<(u8, u8)>,
@@ -61,7 +61,7 @@ pub(super) struct Rtx {
 }
 
 /// The tag of a line as an element of the header extension (RFC 9143, section 15): id and length, then the text.
-pub(super) struct Mid {
+pub(crate) struct Mid {
     element: [u8; 17],
     length: usize,
 }

@@ -78,7 +78,7 @@ impl Line {
 
 /// Whether packets of one format can be sent as the other: the same codec, clock and channels, and for H.264 the same
 /// packetization mode (RFC 6184, section 8.1), for VP9 the same profile (RFC 9628, section 6).
-fn is_alike(ours: &Caps, theirs: &Caps) -> bool {
+pub(crate) fn is_alike(ours: &Caps, theirs: &Caps) -> bool {
     let parameter = |caps: &Caps, name: &str, default: &str| {
         let pairs = caps.format().unwrap_or_default().split(';').map(str::trim).filter_map(|pair| pair.split_once('='));
         let value = pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);

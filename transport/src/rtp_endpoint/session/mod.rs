@@ -1,0 +1,330 @@
+//! The node of an `RtpEndpoint`: owns the ports, turns datagrams into packets and packets into datagrams.
+//!
+//! By direction: `receive` from the network, with `lock` for whom to listen to and `sources` for what is opened; `send` from the
+//! graph; `feedback` for RTCP both ways; this file for the control side and the time.
+
+mod feedback;
+mod lock;
+mod receive;
+mod send;
+mod sources;
+
+use super::plan::{LinePlan, RtpCommand, RtpEvent};
+use crate::net::{LocalNet, Mark, Path, PortPair, UdpPort, Way};
+use crate::srtp::{Opener, RtpOpener, Sealer, SrtpError};
+use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
+use crate::webrtc::missing::Missing;
+use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
+use crate::webrtc::session::bitrate::Bitrates;
+use crate::webrtc::session::history::History;
+use crate::webrtc::session::outgoing::{Outgoing, SendLine};
+use crate::webrtc::{IceStatus, SessionReport, StreamReport};
+use lock::Lock;
+use rivero_engine::shard::BuildContext;
+use rivero_engine::{Body, Caps, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox};
+use sources::Sources;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How soon after one request for a key frame the next may go to the same publisher.
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
+/// Without a packet for so long a source counts as gone (RFC 3550 §6.3.5: five intervals).
+const GONE: Duration = Duration::from_secs(30);
+
+pub struct RtpSession {
+    id: NodeId,
+    label: String,
+    net: Rc<LocalNet>,
+    /// Bound and not yet a line's.
+    pairs: Vec<Option<PortPair>>,
+    lines: Vec<Line>,
+    cname: String,
+    status: IceStatus,
+    /// Said once: a source whose format the peer does not take.
+    refused: Option<Caps>,
+    limits: BandwidthLimits,
+    remb: RembParams,
+}
+
+struct Line {
+    plan: LinePlan,
+    ports: PortPair,
+    lock: Lock,
+    rtcp_lock: Lock,
+    /// Where RTP and RTCP go.
+    way: Option<Way>,
+    rtcp_way: Option<Way>,
+    outgoing: Outgoing,
+    send: SendLine,
+    sources: Sources,
+    /// The count of numbers that is forwarded, and its source.
+    receiving: Option<(u32, u32)>,
+    padding: PaddingGaps,
+    /// Where lost packets may be asked for.
+    missing: Missing,
+    key_frame_wanted: bool,
+    key_frame_asked: Option<MediaTime>,
+    /// Where REMB is negotiated.
+    bitrates: Option<Bitrates>,
+    round_trip: Option<Duration>,
+    report_due: Option<MediaTime>,
+    /// When the peer's RTCP was heard, while it counts as there.
+    heard: Option<MediaTime>,
+    /// Packets that came under the peer's key, how many may, and whether the end was told.
+    key_use: u64,
+    key_life: u64,
+    key_told: bool,
+    inbound: StreamReport,
+    outbound: StreamReport,
+}
+
+/// The port of the node for a kind.
+fn port_of(kind: MediaKind) -> usize {
+    MediaKind::ALL.iter().position(|port| *port == kind).unwrap_or(2)
+}
+
+impl RtpSession {
+    /// Called on the worker on which it will live, whose driver offers a [`LocalNet`].
+    pub fn new(context: &BuildContext<'_>, label: String) -> Self {
+        let net = context.local.downcast_ref::<Rc<LocalNet>>().expect("a media worker offers its network").clone();
+        RtpSession {
+            id: context.id,
+            label,
+            net,
+            pairs: Vec::new(),
+            lines: Vec::new(),
+            cname: String::new(),
+            status: IceStatus::default(),
+            refused: None,
+            limits: BandwidthLimits::default(),
+            remb: RembParams::default(),
+        }
+    }
+
+    fn command(&mut self, command: RtpCommand, out: &mut Outbox) {
+        // Whoever asked may have gone: an answer that nobody reads is no error.
+        match command {
+            RtpCommand::Bind { pairs, reply } => {
+                let _ = reply.send(self.bind(pairs));
+            }
+            RtpCommand::Open { lines, cname, reply } => {
+                let _ = reply.send(self.open(lines, cname, out));
+            }
+            RtpCommand::SetBandwidths { limits, params } => (self.limits, self.remb) = (limits, params),
+            RtpCommand::RequestKeyFrame { reply } => {
+                let sends = self.lines.iter().any(|line| line.plan.kind == MediaKind::Video && line.plan.sends);
+                if sends {
+                    out.feedback(port_of(MediaKind::Video), Feedback::KeyFrame);
+                }
+                let _ = reply.send(sends);
+            }
+            RtpCommand::Report { reply } => {
+                let _ = reply.send(self.report());
+            }
+        }
+    }
+
+    fn bind(&mut self, pairs: usize) -> Result<Vec<u16>, String> {
+        self.pairs.clear();
+        for place in 0..pairs {
+            let pair = self.net.open_pair(self.id, place).map_err(|why| why.to_string())?;
+            self.pairs.push(Some(pair));
+        }
+        Ok(self.pairs.iter().flatten().map(|pair| pair.rtp.port.number()).collect())
+    }
+
+    fn open(&mut self, plans: Vec<LinePlan>, cname: String, out: &mut Outbox) -> Result<(), String> {
+        self.cname = cname;
+        let mut lines = Vec::new();
+        for plan in plans {
+            let ports = self.pairs.get_mut(plan.place).and_then(Option::take).ok_or("a line has no ports")?;
+            lines.push(Line::open(plan, ports, &self.remb).map_err(|why| why.to_string())?);
+        }
+        self.lines = lines;
+        self.pairs.clear();
+        self.status.connected = true;
+        out.tell(RtpEvent::Connection { connected: true });
+        for line in self.lines.iter().filter(|line| line.plan.sends) {
+            // Whatever came before could not be sent: begin again, at a key frame.
+            out.feedback(port_of(line.plan.kind), Feedback::Start);
+            if let Some(bitrates) = &line.bitrates {
+                out.feedback(port_of(line.plan.kind), Feedback::Bitrate(bitrates.viewer.begin(&self.limits)));
+            }
+        }
+        tracing::info!(endpoint = %self.label, lines = self.lines.len(), "RTP session opened");
+        Ok(())
+    }
+
+    /// What came is told of from its first packet on, what is sent as soon as it can be.
+    fn report(&self) -> SessionReport {
+        let came = self.lines.iter().filter(|line| line.inbound.packets > 0).map(|line| line.inbound.clone());
+        let sending = self.lines.iter().filter(|line| line.plan.sends && line.way.is_some());
+        let sent =
+            |line: &Line| StreamReport { packets: line.send.packets, bytes: line.send.bytes, ..line.outbound.clone() };
+        SessionReport {
+            inbound: came.collect(),
+            outbound: sending.map(sent).collect(),
+            status: self.status.clone(),
+            ..SessionReport::default()
+        }
+    }
+
+    fn rearm(&self, out: &mut Outbox) {
+        let due = self.lines.iter().flat_map(|line| {
+            let delayed = line.key_frame_asked.filter(|_| line.key_frame_wanted && line.receiving.is_some());
+            [
+                line.outgoing.report_due,
+                line.report_due,
+                line.missing.due().filter(|_| line.asks_again()),
+                line.bitrates.as_ref().and_then(Bitrates::due),
+                delayed.map(|asked| asked + KEY_FRAME_INTERVAL),
+                line.heard.map(|heard| heard + GONE),
+            ]
+        });
+        out.wake_at(due.flatten().min());
+    }
+
+    fn on_deadline(&mut self, out: &mut Outbox) {
+        let now = out.now();
+        for at in 0..self.lines.len() {
+            self.ask_again(at, now);
+            self.heal(at, now);
+            self.report_sent(at, now);
+            self.report_received(at, now);
+            self.tell_bitrates(at, now);
+        }
+        if self.lines.iter_mut().filter_map(|line| line.heard.take_if(|heard| now.since(*heard) >= GONE)).count() > 0 {
+            self.note_absence(out);
+        }
+    }
+
+    /// The peer's RTCP is seen on a line.
+    fn note_presence(&mut self, at: usize, out: &mut Outbox) {
+        self.lines[at].heard = Some(out.now());
+        if !std::mem::replace(&mut self.status.media, true) {
+            out.tell(RtpEvent::Media { connected: true });
+        }
+    }
+
+    /// The peer has left a line: media is disconnected when it has left all.
+    fn note_absence(&mut self, out: &mut Outbox) {
+        let present = self.lines.iter().any(|line| line.heard.is_some());
+        if !present && std::mem::replace(&mut self.status.media, false) {
+            out.tell(RtpEvent::Media { connected: false });
+        }
+    }
+}
+
+impl Line {
+    fn open(plan: LinePlan, ports: PortPair, remb: &RembParams) -> Result<Self, SrtpError> {
+        let (outgoing, sources, key_life) = match &plan.keys {
+            None => (Outgoing::new(Sealer::plain(), Opener::plain()), Sources::plain(), u64::MAX),
+            Some((ours, theirs)) => {
+                let sealer = Sealer::with_master(ours.suite, &ours.key)?;
+                let opener = Opener::with_master(theirs.suite, &theirs.key)?;
+                let rtp = RtpOpener::with_master(theirs.suite, &theirs.key)?;
+                let sources = Sources::secured(rtp, theirs.mki_length, theirs.suite.tag_len());
+                (Outgoing::new(sealer, opener), sources, theirs.lifetime.unwrap_or(1 << 48))
+            }
+        };
+        let described = |remote: Option<SocketAddr>| remote.filter(|_| !plan.comedia);
+        let first = plan.payload_types.first();
+        let resends = plan.payload_types.iter().any(|payload_type| payload_type.nack);
+        let send = SendLine {
+            ssrc: plan.local_ssrc,
+            chosen: None,
+            rewriter: Rewriter::new(first.map_or(90_000, |pt| pt.caps.clock_rate()), getrandom::u64().unwrap_or(1)),
+            packets: 0,
+            bytes: 0,
+            reported: 0,
+            abs_send_time: plan.abs_send_time.filter(|_| plan.kind == MediaKind::Video),
+            mid_before: 0,
+            mid: None,
+            history: resends.then(History::default),
+            rtx: None,
+        };
+        let remb_negotiated = plan.kind == MediaKind::Video && first.is_some_and(|pt| pt.remb);
+        let way = |port: &Rc<UdpPort>, to: Option<SocketAddr>| Some(way_to(port, to?));
+        Ok(Line {
+            lock: Lock::new(described(plan.remote)),
+            rtcp_lock: Lock::new(described(plan.remote_rtcp)),
+            way: way(&ports.rtp.port, plan.remote),
+            rtcp_way: way(&ports.rtcp.port, plan.remote_rtcp),
+            outgoing,
+            send,
+            sources,
+            receiving: None,
+            padding: PaddingGaps::default(),
+            missing: Missing::default(),
+            key_frame_wanted: false,
+            key_frame_asked: None,
+            bitrates: remb_negotiated.then(|| Bitrates::new(remb)),
+            round_trip: None,
+            report_due: None,
+            heard: None,
+            key_use: 0,
+            key_life,
+            key_told: false,
+            inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
+            outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },
+            plan,
+            ports,
+        })
+    }
+
+    /// Whether lost packets are asked for: as in Kurento the preferred format decides.
+    fn asks_again(&self) -> bool {
+        self.plan.kind == MediaKind::Video && self.plan.payload_types.first().is_some_and(|pt| pt.nack)
+    }
+}
+
+/// To a peer whose address is known; which of ours it comes from is the kernel's choice.
+fn way_to(port: &Rc<UdpPort>, to: SocketAddr) -> Way {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    Way { path: Path::Udp(port.clone()), from: SocketAddr::new(any, port.number()), to, mark: Mark::NONE }
+}
+
+/// Back to where a datagram came from, from where it came to.
+fn way_back(port: &Rc<UdpPort>, source: SocketAddr, destination: SocketAddr) -> Way {
+    let mark = Mark::NONE.between(destination.ip(), source);
+    Way { path: Path::Udp(port.clone()), from: destination, to: source, mark }
+}
+
+impl Node for RtpSession {
+    fn handle(&mut self, input: Input, out: &mut Outbox) {
+        match input {
+            Input::Media { packet, more, .. } => match &packet.body {
+                // The way of every packet: no deadline of ours moves before the pass is over.
+                Body::Rtp(_) => {
+                    let before = self.reports_due();
+                    self.send(packet, more, out);
+                    if before == self.reports_due() {
+                        return;
+                    }
+                }
+                Body::Data(_) => return,
+            },
+            Input::Feedback { port, feedback } => match feedback {
+                Feedback::KeyFrame => self.want_key_frame(port, out),
+                Feedback::Bitrate(bps) => self.note_wish(port, bps, out.now()),
+                // The engine answers the one, and there is no data for the other.
+                Feedback::Start | Feedback::Wait(_) => {}
+            },
+            Input::Command(command) => match command.downcast::<RtpCommand>() {
+                Ok(command) => self.command(*command, out),
+                Err(_) => tracing::error!("a command that is not an RTP session's"),
+            },
+            Input::Deadline => self.on_deadline(out),
+            Input::Flush => {}
+        }
+        self.rearm(out);
+    }
+}
+
+impl Drop for RtpSession {
+    fn drop(&mut self) {
+        (0..self.lines.len()).for_each(|at| self.say_goodbye(at));
+        tracing::info!(endpoint = %self.label, "RTP session closed");
+    }
+}

@@ -1,0 +1,317 @@
+//! Offers and answers of an RtpEndpoint: plain RTP, or SRTP with keys in the description (RFC 4568).
+//!
+//! Enters: a peer's description and an [`RtpLocal`]. Leaves: our description, whose ports are set afterwards with
+//! [`set_ports`] because only accepted lines need some, and an [`RtpLine`] for each accepted line. It must never know sockets.
+//!
+//! The order of lines is Kurento's. A line that cannot work (no common codec, no common suite, port 0) is refused with
+//! port 0, where Kurento answers with a port on which nothing can arrive.
+
+use std::net::IpAddr;
+
+use super::super::attributes::{Direction, ExtMap, Setup, payload_type};
+use super::super::crypto::Crypto;
+use super::super::model::{Attribute, Bandwidth, Connection, Media, Origin, SessionDescription, addr_type};
+use super::answer::{extmap_line, is_copied, kept_line, refused_lines};
+use super::codecs::{
+    ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback, first_video_pt, number_codecs,
+};
+use super::offer::{codec_lines, common_codecs, common_direction};
+use super::remote::{Remote, read_remote};
+use super::{ABS_SEND_TIME, IceCredentials, Kind, OfferOptions, OfferedMedia, setup_answer};
+
+/// What an RtpEndpoint brings to a negotiation.
+#[derive(Debug, Clone)]
+pub struct RtpLocal {
+    /// Id and version of the `o=` line.
+    pub origin_id: u64,
+    /// Where media is expected.
+    pub address: IpAddr,
+    pub audio_codecs: Vec<LocalCodec>,
+    pub video_codecs: Vec<LocalCodec>,
+    /// 0 or 1 each.
+    pub audio_lines: usize,
+    pub video_lines: usize,
+    /// The `b=AS` limits of our offers in kbps; 0 for none.
+    pub max_audio_recv_kbps: u32,
+    pub max_video_recv_kbps: u32,
+    pub cname: String,
+    /// The sources of what we send as audio and as video.
+    pub audio_ssrc: u32,
+    pub video_ssrc: u32,
+    /// Our suite and key; `None` for plain RTP.
+    pub crypto: Option<Crypto>,
+}
+
+/// An accepted line.
+#[derive(Debug, Clone)]
+pub struct RtpLine {
+    pub index: usize,
+    pub kind: Kind,
+    /// Seen from us.
+    pub direction: Direction,
+    pub codecs: Vec<Codec>,
+    pub extmaps: Vec<ExtMap>,
+    pub remote: Remote,
+    pub local_ssrc: u32,
+    /// The key of what the peer sends.
+    pub remote_crypto: Option<Crypto>,
+    /// The peer opens the connection: where it sends from is where it is.
+    pub comedia: bool,
+}
+
+/// The feedback that is taken and offered, by first words.
+const FEEDBACK: [&str; 3] = ["goog-remb", "nack", "ccm"];
+
+fn feedback_words() -> Vec<String> {
+    FEEDBACK.map(str::to_owned).to_vec()
+}
+
+impl RtpLocal {
+    fn describe(&self) -> SessionDescription {
+        let id = self.origin_id.to_string();
+        SessionDescription {
+            origin: Some(Origin {
+                username: "-".to_owned(),
+                session_id: id.clone(),
+                session_version: id,
+                net_type: "IN".to_owned(),
+                addr_type: addr_type(self.address).to_owned(),
+                address: self.address.to_string(),
+            }),
+            name: "Kurento Media Server".to_owned(),
+            connection: Some(Connection::ip(self.address)),
+            ..SessionDescription::default()
+        }
+    }
+
+    fn ssrc(&self, kind: Kind) -> u32 {
+        if kind == Kind::Audio { self.audio_ssrc } else { self.video_ssrc }
+    }
+
+    fn codecs(&self, kind: Kind) -> &[LocalCodec] {
+        match kind {
+            Kind::Audio => &self.audio_codecs,
+            Kind::Video => &self.video_codecs,
+            Kind::Application | Kind::Other => &[],
+        }
+    }
+
+    fn takes(&self, proto: &str) -> bool {
+        match self.crypto {
+            None => matches!(proto, "RTP/AVP" | "RTP/AVPF"),
+            Some(_) => matches!(proto.strip_prefix("UDP/TLS/").unwrap_or(proto), "RTP/SAVP" | "RTP/SAVPF"),
+        }
+    }
+
+    fn source_line(&self, kind: Kind) -> Attribute {
+        Attribute::value("ssrc", format!("{} cname:{}", self.ssrc(kind), self.cname))
+    }
+
+    /// The peer's key for our suite, if it offers one.
+    fn find_crypto(&self, media: &Media) -> Option<Crypto> {
+        let ours = self.crypto.as_ref()?;
+        let mut lines = media.attribute_values("crypto").filter_map(|value| value.parse::<Crypto>().ok());
+        lines.find(|theirs| theirs.suite == ours.suite)
+    }
+}
+
+/// Answers an offer. Ports are 1 until [`set_ports`].
+pub fn answer_rtp(offer: &SessionDescription, local: &RtpLocal) -> (SessionDescription, Vec<RtpLine>) {
+    let mut description = local.describe();
+    description.attributes = offer.attributes.iter().filter(|a| is_copied(&a.key)).cloned().collect();
+    let mut lines: Vec<RtpLine> = Vec::new();
+    for (index, offered) in offer.media.iter().enumerate() {
+        let kind = Kind::of(&offered.kind);
+        let most = if kind == Kind::Audio { local.audio_lines } else { local.video_lines };
+        let taken = lines.iter().filter(|line| line.kind == kind).count();
+        let line = (taken < most).then(|| accept(index, kind, offer, offered, local)).flatten();
+        description.media.push(match &line {
+            Some(line) => write_answer(offered, line, local),
+            None => Media {
+                kind: offered.kind.clone(),
+                proto: offered.proto.clone(),
+                formats: offered.formats.clone(),
+                attributes: refused_lines(offered),
+                ..Media::default()
+            },
+        });
+        lines.extend(line);
+    }
+    (description, lines)
+}
+
+/// The facts of a line, or `None` when it is refused.
+fn accept(index: usize, kind: Kind, offer: &SessionDescription, offered: &Media, local: &RtpLocal) -> Option<RtpLine> {
+    let codecs = accepted_codecs(offered, local.codecs(kind), &feedback_words());
+    let remote_crypto = local.find_crypto(offered);
+    let lacks_key = local.crypto.is_some() && remote_crypto.is_none();
+    if !local.takes(&offered.proto) || offered.port == 0 || codecs.is_empty() || lacks_key {
+        return None;
+    }
+    let mut extmaps: Vec<ExtMap> = Vec::new();
+    for extmap in offered.extmaps().filter(|extmap| extmap.uri == ABS_SEND_TIME).take(1) {
+        extmaps.push(ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap });
+    }
+    Some(RtpLine {
+        index,
+        kind,
+        direction: offer.direction_of(offered).reversed(),
+        codecs,
+        extmaps,
+        remote: read_remote(offer, offered, None),
+        local_ssrc: local.ssrc(kind),
+        remote_crypto,
+        comedia: opens_connection(offer, offered),
+    })
+}
+
+/// Whether a peer says that it opens the connection (RFC 4145 §4, and its forerunner `a=direction`).
+fn opens_connection(session: &SessionDescription, media: &Media) -> bool {
+    let active = |value: &str| value.trim_ascii() == "active";
+    session.setup_of(media) == Some(Setup::Active) || session.inherited(media, "direction").is_some_and(active)
+}
+
+fn write_answer(offered: &Media, line: &RtpLine, local: &RtpLocal) -> Media {
+    let mut kept = ByPayloadType::new();
+    line.codecs.iter().for_each(|codec| kept.insert_first(codec.pt, ()));
+    let mut maps = ByPayloadType::new();
+    let (mut feedback, mut others) = (Vec::new(), Vec::new());
+    let has_feedback = offered.proto.ends_with('F');
+    let words = feedback_words();
+    let mut has_setup = false;
+    for attribute in &offered.attributes {
+        let value = attribute.value.as_deref().unwrap_or("");
+        let (pt, rest) = value.split_once(' ').unwrap_or((value, ""));
+        let pt = payload_type(pt).filter(|pt| kept.get(*pt).is_some());
+        match (attribute.key.as_str(), pt) {
+            ("rtpmap", Some(pt)) => maps.insert_first(pt, attribute),
+            ("rtcp-fb", Some(_)) if has_feedback && accepts_feedback(&words, rest) => feedback.push(attribute.clone()),
+            ("fmtp", Some(_)) => others.push(attribute.clone()),
+            ("rtcp-mux", _) => {}
+            ("setup", _) if std::mem::replace(&mut has_setup, true) => {}
+            _ => others.extend(kept_line(attribute, &line.remote)),
+        }
+    }
+    if let Some(setup) = line.remote.setup.filter(|_| !has_setup) {
+        others.push(Attribute::value("setup", setup_answer(setup).as_str()));
+    }
+    let mut attributes: Vec<_> = line.extmaps.iter().map(extmap_line).collect();
+    if let (Some(ours), Some(theirs)) = (&local.crypto, &line.remote_crypto) {
+        attributes.push(Attribute::value("crypto", Crypto { tag: theirs.tag, ..ours.clone() }.to_string()));
+    }
+    attributes.push(Attribute::flag(line.direction.as_str()));
+    attributes.extend(offered.mid().map(|mid| Attribute::value("mid", mid)));
+    attributes.push(Attribute::value("rtcp", "2"));
+    attributes.extend(line.codecs.iter().filter_map(|codec| maps.get(codec.pt).copied().cloned()));
+    attributes.extend(feedback);
+    attributes.extend(others);
+    attributes.push(local.source_line(line.kind));
+    Media {
+        kind: offered.kind.clone(),
+        port: 1,
+        proto: offered.proto.clone(),
+        formats: line.codecs.iter().map(|codec| codec.pt.to_string()).collect(),
+        attributes,
+        ..Media::default()
+    }
+}
+
+/// Writes our offer. Ports are 1 until [`set_ports`].
+pub fn offer_rtp(local: &RtpLocal, options: OfferOptions) -> (SessionDescription, Vec<OfferedMedia>) {
+    let has_audio = options.audio && local.audio_lines > 0 && !local.audio_codecs.is_empty();
+    let has_video = options.video && local.video_lines > 0 && !local.video_codecs.is_empty();
+    let first_video = first_video_pt(&local.audio_codecs, &local.video_codecs, has_audio);
+    let mut description = local.describe();
+    let mut offered = Vec::new();
+    let kinds = [(Kind::Audio, has_audio, 96), (Kind::Video, has_video, first_video)];
+    for (index, (kind, _, first)) in kinds.into_iter().filter(|(_, wanted, _)| *wanted).enumerate() {
+        let codec = |(pt, codec): (u8, &LocalCodec)| Codec {
+            pt,
+            name: codec.name.clone(),
+            clock_rate: codec.clock_rate,
+            channels: codec.channels,
+            fmtp: codec.offered_fmtp().map(str::to_owned),
+            feedback: match kind {
+                Kind::Video => codec.offered_feedback().iter().map(|f| (*f).to_owned()).collect(),
+                _ => Vec::new(),
+            },
+            rtx: None,
+        };
+        let media = OfferedMedia {
+            index,
+            mid: format!("{}0", kind.as_str()),
+            kind,
+            proto: if local.crypto.is_some() { "RTP/SAVPF" } else { "RTP/AVPF" }.to_owned(),
+            direction: Direction::SendRecv,
+            codecs: number_codecs(local.codecs(kind), first).into_iter().map(codec).collect(),
+            extmaps: vec![ExtMap { id: 3, direction: None, uri: ABS_SEND_TIME.to_owned() }],
+            local_ice: IceCredentials { ufrag: String::new(), pwd: String::new() },
+            local_ssrc: Some(local.ssrc(kind)),
+            sctp_port: None,
+        };
+        description.media.push(write_offer(&media, local));
+        offered.push(media);
+    }
+    (description, offered)
+}
+
+fn write_offer(offered: &OfferedMedia, local: &RtpLocal) -> Media {
+    let mut attributes = vec![Attribute::value("setup", Setup::ActPass.as_str())];
+    attributes.extend(offered.extmaps.iter().map(extmap_line));
+    attributes.extend(offered.codecs.iter().flat_map(codec_lines));
+    attributes.push(Attribute::value("rtcp", "2"));
+    attributes.extend(local.crypto.as_ref().map(|crypto| Attribute::value("crypto", crypto.to_string())));
+    attributes.push(Attribute::flag(offered.direction.as_str()));
+    attributes.push(Attribute::value("mid", &offered.mid));
+    for codec in &offered.codecs {
+        let line = |feedback| Attribute::value("rtcp-fb", format!("{} {feedback}", codec.pt));
+        attributes.extend(codec.feedback.iter().map(line));
+    }
+    attributes.push(local.source_line(offered.kind));
+    let limit = if offered.kind == Kind::Audio { local.max_audio_recv_kbps } else { local.max_video_recv_kbps };
+    let limit = (limit > 0).then(|| Bandwidth { kind: "AS".to_owned(), value: limit.into() });
+    Media {
+        kind: offered.kind.as_str().to_owned(),
+        port: 1,
+        proto: offered.proto.clone(),
+        formats: offered.codecs.iter().map(|codec| codec.pt.to_string()).collect(),
+        bandwidths: limit.into_iter().collect(),
+        attributes,
+        ..Media::default()
+    }
+}
+
+/// Takes the peer's answer to our offer, line by line; one that it refuses, or whose suite is not ours, is left out.
+pub fn process_rtp_answer(offered: &[OfferedMedia], answer: &SessionDescription, local: &RtpLocal) -> Vec<RtpLine> {
+    let line = |ours: &OfferedMedia| {
+        let theirs = answer.media.get(ours.index).filter(|theirs| Kind::of(&theirs.kind) == ours.kind)?;
+        let codecs = common_codecs(ours, theirs);
+        let remote_crypto = local.find_crypto(theirs);
+        let lacks_key = local.crypto.is_some() && remote_crypto.is_none();
+        if theirs.port == 0 || codecs.is_empty() || lacks_key || !local.takes(&theirs.proto) {
+            return None;
+        }
+        let is_offered = |extmap: &ExtMap| ours.extmaps.iter().any(|o| o.id == extmap.id && o.uri == extmap.uri);
+        Some(RtpLine {
+            index: ours.index,
+            kind: ours.kind,
+            direction: common_direction(ours.direction, answer.direction_of(theirs)),
+            codecs,
+            extmaps: theirs.extmaps().filter(is_offered).collect(),
+            remote: read_remote(answer, theirs, None),
+            local_ssrc: ours.local_ssrc.unwrap_or_default(),
+            remote_crypto,
+            comedia: opens_connection(answer, theirs),
+        })
+    };
+    offered.iter().filter_map(line).collect()
+}
+
+/// Sets the port of a line, and the one after it for RTCP.
+pub fn set_ports(description: &mut SessionDescription, index: usize, rtp: u16) {
+    let Some(media) = description.media.get_mut(index) else { return };
+    media.port = rtp;
+    for attribute in media.attributes.iter_mut().filter(|attribute| attribute.key == "rtcp") {
+        attribute.value = Some(rtp.wrapping_add(1).to_string());
+    }
+}
