@@ -46,6 +46,17 @@ pub enum Codec {
     Av1,
     H264,
     H265,
+    H263,
+    Mjpeg,
+    Speex,
+    Gsm,
+    AmrNb,
+    AmrWb,
+    Aac,
+    Mp3,
+    Vorbis,
+    /// Pictures in I420 ([`Picture`](crate::Picture)), or samples ([`Sound`](crate::Sound)).
+    Raw,
     /// Messages of a data channel.
     Message,
 }
@@ -63,14 +74,37 @@ impl Codec {
             Codec::Av1 => "AV1",
             Codec::H264 => "H264",
             Codec::H265 => "H265",
+            Codec::H263 => "H263-1998",
+            Codec::Mjpeg => "JPEG",
+            Codec::Speex => "speex",
+            Codec::Gsm => "GSM",
+            Codec::AmrNb => "AMR",
+            Codec::AmrWb => "AMR-WB",
+            Codec::Aac => "MPEG4-GENERIC",
+            Codec::Mp3 => "MPA",
+            Codec::Vorbis => "vorbis",
+            Codec::Raw => "raw",
             Codec::Message => "message",
+        }
+    }
+
+    /// What a coding of its own carries; raw media exists of both kinds and counts as video here.
+    pub fn kind(self) -> MediaKind {
+        use Codec::*;
+        match self {
+            Vp8 | Vp9 | Av1 | H264 | H265 | H263 | Mjpeg | Raw => MediaKind::Video,
+            Opus | Pcmu | Pcma | G722 | Speex | Gsm | AmrNb | AmrWb | Aac | Mp3 | Vorbis => MediaKind::Audio,
+            Message => MediaKind::Data,
         }
     }
 
     /// Encoding names are case-insensitive (RFC 4855, section 3).
     pub fn parse(name: &str) -> Option<Self> {
         use Codec::*;
-        [Opus, Pcmu, Pcma, G722, Vp8, Vp9, Av1, H264, H265].into_iter().find(|c| c.name().eq_ignore_ascii_case(name))
+        const NAMED: [Codec; 18] = [
+            Opus, Pcmu, Pcma, G722, Vp8, Vp9, Av1, H264, H265, H263, Mjpeg, Speex, Gsm, AmrNb, AmrWb, Aac, Mp3, Vorbis,
+        ];
+        NAMED.into_iter().find(|c| c.name().eq_ignore_ascii_case(name))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod door;
 pub mod elements;
 pub mod error;
 pub mod flow;
+pub mod frame;
 pub mod graph;
 pub mod group;
 pub mod hubs;
@@ -26,6 +27,7 @@ pub mod time;
 
 pub use caps::{Caps, Codec, MediaKind};
 pub use error::EngineError;
+pub use frame::{Coded, Picture, Plane, Sound};
 pub use graph::{Element, Engine, Pipeline};
 pub use node::{Feedback, Input, Node, NodeId, Outbox, Port, PortSpec};
 pub use notice::{Notice, What};

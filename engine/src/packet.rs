@@ -1,8 +1,6 @@
 //! What crosses a link. Cloning a packet costs two reference counts.
-//!
-//! Coded and raw frames will join [`Body`] with the coders; today RTP packets and data messages travel.
 
-use crate::{Caps, MediaKind, MediaTime};
+use crate::{Caps, Coded, MediaKind, MediaTime, Picture, Sound};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -34,6 +32,9 @@ pub struct Message {
 #[derive(Clone, Debug)]
 pub enum Body {
     Rtp(Arc<Rtp>),
+    Coded(Arc<Coded>),
+    Picture(Arc<Picture>),
+    Sound(Arc<Sound>),
     Data(Arc<Message>),
 }
 
@@ -42,6 +43,9 @@ impl Body {
     pub fn len(&self) -> usize {
         match self {
             Body::Rtp(rtp) => rtp.payload.len(),
+            Body::Coded(coded) => coded.data.len(),
+            Body::Picture(picture) => picture.len(),
+            Body::Sound(sound) => sound.samples.len(),
             Body::Data(message) => message.bytes.len(),
         }
     }

@@ -87,7 +87,7 @@ impl House {
 fn numbers(packets: &[Packet]) -> Vec<(u64, bool)> {
     let number = |packet: &Packet| match &packet.body {
         Body::Rtp(rtp) => (rtp.sequence, packet.discontinuity),
-        Body::Data(_) => panic!("video only"),
+        _ => panic!("video only"),
     };
     packets.iter().map(number).collect()
 }

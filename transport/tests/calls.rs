@@ -153,7 +153,7 @@ impl House {
 fn numbers(seen: &Seen, kind: MediaKind) -> Vec<(u8, bool)> {
     let number = |packet: &Packet| match &packet.body {
         Body::Rtp(rtp) => (rtp.payload[3], packet.key),
-        Body::Data(_) => panic!("no data was sent"),
+        _ => panic!("only RTP was sent"),
     };
     seen.packets().iter().filter(|packet| packet.kind() == kind).map(number).collect()
 }

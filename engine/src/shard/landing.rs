@@ -194,6 +194,8 @@ fn take_over(packet: &mut Packet, caps: &mut Option<Caps>) {
     };
     packet.caps = own.clone();
     packet.body = match &packet.body {
+        // Few and large: what counting references costs is nothing beside copying them.
+        body @ (Body::Coded(_) | Body::Picture(_) | Body::Sound(_)) => body.clone(),
         Body::Rtp(rtp) => {
             let payload = Bytes::copy_from_slice(&rtp.payload);
             let Rtp { ssrc, sequence, timestamp, marker, .. } = **rtp;

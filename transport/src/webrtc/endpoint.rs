@@ -483,10 +483,8 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
 
 pub(crate) fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
     let name = Codec::parse(&codec.name)?;
-    let caps = match name {
-        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => {
-            Caps::audio(name, codec.clock_rate, codec.channels.unwrap_or(1))
-        }
+    let caps = match name.kind() {
+        MediaKind::Audio => Caps::audio(name, codec.clock_rate, codec.channels.unwrap_or(1)),
         _ => Caps::video(name, codec.fmtp.as_deref()),
     };
     let has = |wanted: &str| codec.feedback.iter().any(|feedback| feedback == wanted);

@@ -2,7 +2,7 @@
 //!
 //! Reads outside bytes: every function takes any slice and answers `false` when in doubt.
 
-use rivero_engine::Codec;
+use rivero_engine::{Codec, MediaKind};
 
 /// Whether a decoder can start with this packet.
 pub fn starts_key_frame(codec: Codec, payload: &[u8]) -> bool {
@@ -12,7 +12,11 @@ pub fn starts_key_frame(codec: Codec, payload: &[u8]) -> bool {
         Codec::H264 => h264(payload),
         Codec::H265 => h265(payload),
         Codec::Av1 => payload.first().is_some_and(|header| header & 0x08 != 0),
-        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Message => true,
+        // A frame of H.263 does not say in its first packet whether it begins a key frame: every one is taken for one.
+        Codec::H263 | Codec::Mjpeg => true,
+        codec if codec.kind() != MediaKind::Video => true,
+        // Not carried in RTP.
+        _ => false,
     }
 }
 

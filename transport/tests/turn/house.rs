@@ -133,7 +133,7 @@ pub fn vp8(sequence: u64) -> Packet {
 pub fn pictures(seen: &Seen) -> Vec<u8> {
     let number = |packet: &Packet| match &packet.body {
         Body::Rtp(rtp) => rtp.payload[3],
-        Body::Data(_) => panic!("no data was sent"),
+        _ => panic!("only RTP was sent"),
     };
     seen.packets().iter().filter(|packet| packet.kind() == MediaKind::Video).map(number).collect()
 }

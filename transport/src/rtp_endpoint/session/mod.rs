@@ -303,7 +303,7 @@ impl Node for RtpSession {
                         return;
                     }
                 }
-                Body::Data(_) => return,
+                _ => return,
             },
             Input::Feedback { port, feedback } => match feedback {
                 Feedback::KeyFrame => self.want_key_frame(port, out),

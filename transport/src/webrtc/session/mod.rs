@@ -225,6 +225,8 @@ impl Node for WebRtcSession {
             Input::Media { packet, more, .. } => match &packet.body {
                 Body::Data(message) => self.send_message(message, more, out),
                 Body::Rtp(_) => return self.send(packet, more, out),
+                // Whatever is joined to a session of a network is converted on the way.
+                Body::Coded(_) | Body::Picture(_) | Body::Sound(_) => return,
             },
             Input::Feedback { port, feedback } => match feedback {
                 Feedback::KeyFrame => self.want_key_frame(PORTS[port.min(2)], out),

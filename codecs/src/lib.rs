@@ -1,0 +1,9 @@
+//! Floor 1: coded to raw and raw to coded, by FFmpeg; RTP to coded and coded to RTP.
+//!
+//! Enters: packets of the graph. Leaves: packets of the graph in another form. It must never know a socket, SDP or JSON;
+//! and nobody outside may see FFmpeg.
+//!
+//! `payload` takes frames out of RTP packets and puts them in; `coder` decodes and encodes.
+
+pub mod coder;
+pub mod payload;
