@@ -19,13 +19,13 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The sizes of the house plan: 200 ms of media, 1 MiB of data.
+    /// The sizes of the house plan: 200 ms of media; of data as much as may wait for a slow peer.
     pub fn of(kind: MediaKind) -> Self {
         const SPAN: Duration = Duration::from_millis(200);
         match kind {
             MediaKind::Video => Policy::ToKeyFrame { span: SPAN },
             MediaKind::Audio => Policy::Oldest { span: SPAN },
-            MediaKind::Data => Policy::Newest { bytes: 1 << 20 },
+            MediaKind::Data => Policy::Newest { bytes: 16 << 20 },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Data channels on a worker: messages of the peer go into the graph, messages of the graph to the peer.
 //!
 //! What waits for a slow peer is bounded. A channel that may lose messages loses the newest beyond [`UNRELIABLE_ROOM`]. A reliable
-//! one may not: while more than half of [`ROOM`] is taken, the peer that feeds it is held back (`hold`): as long as it takes where
+//! one may not: while more than a sixteenth of [`ROOM`] is taken, the peer that feeds it is held back (`hold`): as long as it takes where
 //! nobody else listens to that one, otherwise a little. A channel that runs over all the same is closed and an `Error` is raised, so
 //! that the application knows rather than finds a gap.
 
@@ -21,7 +21,7 @@ use str0m::change::SdpOffer;
 use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability};
 
 /// Bytes that wait for the peer of a transport, over all its channels.
-pub(super) const ROOM: usize = 4 << 20;
+pub(super) const ROOM: usize = 16 << 20;
 /// The same for one channel that may lose messages.
 const UNRELIABLE_ROOM: usize = 1 << 20;
 /// How often a peer may let a reliable channel run over: what waited in it stays in SCTP's queue. Then it gets no further channel.
