@@ -2,8 +2,9 @@
 
 use crate::VERSION;
 use crate::pages::pages;
-use rivero_engine::graph::{Placement, WorkerHandle};
+use rivero_engine::graph::{EngineParts, Placement, WorkerHandle};
 use rivero_engine::time::SystemClock;
+use rivero_engine::toolbox::EmptyToolbox;
 use rivero_engine::{Clock, Engine};
 use rivero_rpc::config::settings::{ConfiguredCodec, ElementSettings, SecureSettings, ServerSettings};
 use rivero_rpc::config::tree::Tree;
@@ -51,6 +52,9 @@ impl Assembly {
         let notices = NoticeQueue::default();
         let worker_settings = WorkerSettings {
             workers: settings.media_workers,
+            coders: 0,
+            toolbox: Arc::new(EmptyToolbox),
+            converters_per_pipeline: 0,
             placement: if settings.media_spread { Placement::Spread } else { Placement::Pipeline },
             bitrate_policy: settings.bitrate_policy,
             net: NetSettings { ports: (elements.base_rtp.min_port, elements.base_rtp.max_port) },
@@ -256,7 +260,15 @@ fn described() -> (api::model::Api, Bindings) {
     let handle = WorkerHandle { commands, busy: Arc::default() };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let settings = ElementSettings::read(&Tree::new(), &mut Vec::new());
-    let engine = Engine::new(vec![handle], clock.clone(), Placement::Pipeline);
+    let engine = Engine::new(EngineParts {
+        workers: vec![handle],
+        coders: 0,
+        clock: clock.clone(),
+        placement: Placement::Pipeline,
+        toolbox: Arc::new(EmptyToolbox),
+        converters_per_pipeline: 0,
+        notices: Arc::new(drop),
+    });
     let api = api::kurento();
     let mut bindings = Bindings::new();
     // A machine on which no certificate can be made has no WebRTC; the lists are shown without it.

@@ -8,6 +8,9 @@ pub enum EngineError {
     Released,
     #[error("the worker is gone")]
     WorkerGone,
+    /// No more converters than the configuration allows one pipeline.
+    #[error("the pipeline has as many converters as it may have ({0})")]
+    TooManyConverters(usize),
     #[error("the port belongs to another hub")]
     NotOfThisHub,
 }

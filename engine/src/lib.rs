@@ -22,8 +22,10 @@ pub mod node;
 pub mod notice;
 pub mod packet;
 pub mod shard;
+pub mod takes;
 pub mod testing;
 pub mod time;
+pub mod toolbox;
 
 pub use caps::{Caps, Codec, MediaKind};
 pub use error::EngineError;
@@ -32,4 +34,6 @@ pub use graph::{Element, Engine, Pipeline};
 pub use node::{Feedback, Input, Node, NodeId, Outbox, Port, PortSpec};
 pub use notice::{Notice, What};
 pub use packet::{Body, Message, Packet, Rtp};
+pub use takes::Takes;
 pub use time::{Clock, MediaTime};
+pub use toolbox::{CodingSettings, Toolbox};

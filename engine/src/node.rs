@@ -2,7 +2,7 @@
 //! what it has to say to an [`Outbox`]. What it writes is handed on after it returns: delivery is a queue, never recursion.
 
 use crate::notice::{ErrorKind, What};
-use crate::{MediaKind, MediaTime, Packet};
+use crate::{MediaKind, MediaTime, Packet, Takes};
 use std::any::Any;
 use std::time::Duration;
 
@@ -72,8 +72,6 @@ pub enum Input {
     Command(Box<dyn Any + Send>),
     /// The time asked for by [`Outbox::wake_at`] has come.
     Deadline,
-    /// The pass is over: everything that arrived together has been handed in. Asked for by [`Outbox::flush`].
-    Flush,
 }
 
 pub trait Node: Any {
@@ -95,7 +93,7 @@ pub struct Outbox {
     pub(crate) notices: Vec<What>,
     /// Outer: whether it was said; inner: what was said.
     pub(crate) wake: Option<Option<MediaTime>>,
-    pub(crate) flush: bool,
+    pub(crate) takes: Vec<(Port, Takes)>,
     pub(crate) latency: bool,
     pub(crate) left: Vec<(MediaKind, MediaTime)>,
 }
@@ -109,7 +107,7 @@ impl Outbox {
             feedback_hops: 0,
             notices: Vec::new(),
             wake: None,
-            flush: false,
+            takes: Vec::new(),
             latency: false,
             left: Vec::new(),
         }
@@ -152,9 +150,9 @@ impl Outbox {
         self.wake = Some(at);
     }
 
-    /// Asks for one [`Input::Flush`] when the pass is over.
-    pub fn flush(&mut self) {
-        self.flush = true;
+    /// Says what this input takes from now on. Until then it takes anything.
+    pub fn takes(&mut self, port: Port, takes: Takes) {
+        self.takes.push((port, takes));
     }
 
     /// Says that media which entered the pipeline at `entered` has left it here: an end-to-end latency sample, where latencies

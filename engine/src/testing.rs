@@ -3,14 +3,16 @@
 //! A [`Bench`] polls one future of the control side and all shards in turn until the future is done. Tests of the floors
 //! above use it too, which is why it is not hidden behind `cfg(test)`.
 
-use crate::graph::{Engine, NodeSpec, Pipeline, Placement, WorkerHandle};
+use crate::graph::{Engine, EngineParts, NodeSpec, Pipeline, Placement, WorkerHandle};
 use crate::node::{DEFAULT_PORTS, Feedback, Input, Node, Outbox};
+use crate::notice::NoticeSink;
 use crate::packet::{Message, Rtp};
 use crate::shard::{Batch, Command, Shard};
 use crate::time::{Clock, ManualClock};
+use crate::toolbox::{EmptyToolbox, Toolbox};
 use crate::{Body, Caps, Codec, MediaTime, Notice, Packet};
 use bytes::Bytes;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -29,32 +31,66 @@ pub struct Bench {
     pub clock: Arc<ManualClock>,
     pub engine: Engine,
     workers: Vec<Worker>,
+    planner: Pin<Box<dyn Future<Output = ()>>>,
     notices: Arc<Mutex<Vec<Notice>>>,
+}
+
+/// What a [`Bench`] is made of.
+pub struct BenchParts {
+    /// Elements are spread over these in turn.
+    pub workers: usize,
+    /// Workers for converters, beside those.
+    pub coders: usize,
+    /// Batches that fit between two workers.
+    pub room: usize,
+    pub toolbox: Arc<dyn Toolbox>,
+    pub converters_per_pipeline: usize,
+}
+
+impl Default for BenchParts {
+    fn default() -> Self {
+        let toolbox = Arc::new(EmptyToolbox);
+        BenchParts { workers: 1, coders: 0, room: 64, toolbox, converters_per_pipeline: 64 }
+    }
 }
 
 impl Bench {
     /// Elements are spread over `workers` in turn.
     pub fn new(workers: usize) -> Self {
-        Self::with_room(workers, 64)
+        Self::with(BenchParts { workers, ..BenchParts::default() })
     }
 
     /// `room` batches fit between two workers.
     pub fn with_room(workers: usize, room: usize) -> Self {
+        Self::with(BenchParts { workers, room, ..BenchParts::default() })
+    }
+
+    pub fn with(parts: BenchParts) -> Self {
+        let BenchParts { workers, coders, room, toolbox, converters_per_pipeline } = parts;
         let clock = Arc::new(ManualClock::new());
         let notices = Arc::new(Mutex::new(Vec::new()));
-        let (roads, arrivals): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel::<Batch>(room)).unzip();
+        let (roads, arrivals): (Vec<_>, Vec<_>) = (0..workers + coders).map(|_| mpsc::channel::<Batch>(room)).unzip();
         let mut handles = Vec::new();
         let mut benches = Vec::new();
+        let sink = notices.clone();
+        let post: NoticeSink = Arc::new(move |notice| sink.lock().unwrap_or_else(|p| p.into_inner()).push(notice));
         for (worker, arrivals) in arrivals.into_iter().enumerate() {
             let (commands, receiver) = mpsc::channel(64);
-            let sink = notices.clone();
-            let post = Arc::new(move |notice| sink.lock().unwrap_or_else(|p| p.into_inner()).push(notice));
-            let shard = Shard::new(worker as u16, clock.clone(), post, roads.clone(), Rc::new(()));
+            let shard = Shard::new(worker as u16, clock.clone(), post.clone(), roads.clone(), Rc::new(()));
             handles.push(WorkerHandle { commands, busy: Arc::default() });
             benches.push(Worker { shard, commands: receiver, arrivals, stalled: false });
         }
-        let engine = Engine::new(handles, clock.clone(), Placement::Spread);
-        Bench { clock, engine, workers: benches, notices }
+        let engine = Engine::new(EngineParts {
+            workers: handles,
+            coders,
+            clock: clock.clone(),
+            placement: Placement::Spread,
+            toolbox,
+            converters_per_pipeline,
+            notices: post,
+        });
+        let planner = Box::pin(engine.clone().plan_forever());
+        Bench { clock, engine, workers: benches, planner, notices }
     }
 
     /// Runs the future to its end, and the shards until they are quiet.
@@ -76,6 +112,7 @@ impl Bench {
         loop {
             let mut busy = false;
             let now = self.clock.now();
+            let _ = self.planner.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             for worker in self.workers.iter_mut().filter(|worker| !worker.stalled) {
                 while let Ok(command) = worker.commands.try_recv() {
                     worker.shard.apply(command);
@@ -200,7 +237,7 @@ impl Node for Probe {
                 Ok(Tell::Panic) => panic!("told to"),
                 Err(_) => panic!("a probe is told to emit or to panic"),
             },
-            Input::Deadline | Input::Flush => {}
+            Input::Deadline => {}
         }
     }
 }

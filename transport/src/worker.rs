@@ -1,13 +1,17 @@
 //! Drives one shard of the graph on one thread: a current-thread runtime, the worker's sockets, its timers and commands.
 //! Whatever arrives together is handed in together, the graph runs to completion, and what it wrote leaves together.
+//!
+//! Converters have threads of their own, so that no worker of media ever waits for a coder. Those have no sockets, and take one
+//! batch at a time: a coder that is late sees how late it is before each.
 
 use crate::net::{LocalNet, NetSettings};
 use crate::webrtc::Certificate;
 use rivero_engine::bitrate::BitratePolicy;
-use rivero_engine::graph::{Placement, WorkerHandle};
+use rivero_engine::graph::{EngineParts, Placement, WorkerHandle};
 use rivero_engine::notice::NoticeSink;
 use rivero_engine::shard::{Batch, Command, Shard};
-use rivero_engine::{Clock, Engine, MediaTime};
+use rivero_engine::toolbox::EmptyToolbox;
+use rivero_engine::{Clock, Engine, MediaTime, Toolbox};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -26,10 +30,29 @@ const MEASURE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct WorkerSettings {
     pub workers: usize,
+    /// Threads of converters.
+    pub coders: usize,
+    pub toolbox: Arc<dyn Toolbox>,
+    pub converters_per_pipeline: usize,
     pub placement: Placement,
     /// Whose REMB governs a publisher with many viewers.
     pub bitrate_policy: BitratePolicy,
     pub net: NetSettings,
+}
+
+impl Default for WorkerSettings {
+    /// One worker that converts nothing.
+    fn default() -> Self {
+        WorkerSettings {
+            workers: 1,
+            coders: 0,
+            toolbox: Arc::new(EmptyToolbox),
+            converters_per_pipeline: 0,
+            placement: Placement::default(),
+            bitrate_policy: BitratePolicy::default(),
+            net: NetSettings::default(),
+        }
+    }
 }
 
 /// The running workers. Dropping it does not stop them; [`Workers::stop`] does.
@@ -37,6 +60,7 @@ pub struct Workers {
     pub engine: Engine,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    planner: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,15 +80,18 @@ impl Workers {
         certificate: Arc<Certificate>,
     ) -> Result<Self, StartError> {
         let (stop, stopped) = watch::channel(false);
-        let (roads, arrivals): (Vec<_>, Vec<_>) = (0..settings.workers).map(|_| mpsc::channel::<Batch>(QUEUE)).unzip();
+        let all = settings.workers + settings.coders;
+        let (roads, arrivals): (Vec<_>, Vec<_>) = (0..all).map(|_| mpsc::channel::<Batch>(QUEUE)).unzip();
         let mut handles = Vec::new();
         let mut threads = Vec::new();
         for (number, arrivals) in arrivals.into_iter().enumerate() {
             let (commands, receiver) = mpsc::channel(QUEUE);
             let busy = Arc::new(AtomicU32::new(0));
             let (ready, started) = oneshot::channel();
+            let codes = number >= settings.workers;
             let worker = Worker {
                 number: number as u16,
+                codes,
                 clock: clock.clone(),
                 notices: notices.clone(),
                 roads: roads.clone(),
@@ -76,7 +103,8 @@ impl Workers {
                 stopped: stopped.clone(),
                 busy: busy.clone(),
             };
-            let builder = std::thread::Builder::new().name(format!("media-{number}"));
+            let builder =
+                std::thread::Builder::new().name(format!("{}-{number}", if codes { "coder" } else { "media" }));
             threads.push(builder.spawn(move || worker.run(ready)).map_err(StartError::Thread)?);
             match started.await {
                 Ok(Ok(())) => handles.push(WorkerHandle { commands, busy }),
@@ -84,12 +112,22 @@ impl Workers {
                 Err(_) => return Err(StartError::Thread(io::Error::other("it ended at once"))),
             }
         }
-        let engine = Engine::new(handles, clock, settings.placement);
-        Ok(Workers { engine, stop, threads })
+        let engine = Engine::new(EngineParts {
+            workers: handles,
+            coders: settings.coders,
+            clock,
+            placement: settings.placement,
+            toolbox: settings.toolbox.clone(),
+            converters_per_pipeline: settings.converters_per_pipeline,
+            notices,
+        });
+        let planner = tokio::spawn(engine.clone().plan_forever());
+        Ok(Workers { engine, stop, threads, planner })
     }
 
     /// Ends all workers and waits for them. Release the pipelines first; what is left is dropped.
     pub fn stop(self) {
+        self.planner.abort();
         // The receivers live as long as their threads.
         let _ = self.stop.send(true);
         for thread in self.threads {
@@ -102,6 +140,8 @@ impl Workers {
 
 struct Worker {
     number: u16,
+    /// For converters, not for media.
+    codes: bool,
     clock: Arc<dyn Clock>,
     notices: NoticeSink,
     roads: Vec<mpsc::Sender<Batch>>,
@@ -123,7 +163,13 @@ impl Worker {
             Err(why) => return drop(ready.send(Err(why))),
         };
         // A task of its own: waking the outermost future goes through the kernel, waking a task does not.
-        let served = runtime.block_on(async { tokio::task::spawn_local(self.serve(ready)).await });
+        let served = runtime.block_on(async {
+            if self.codes {
+                tokio::task::spawn_local(self.convert(ready)).await
+            } else {
+                tokio::task::spawn_local(self.serve(ready)).await
+            }
+        });
         if let Err(panic) = served {
             std::panic::resume_unwind(panic.into_panic());
         }
@@ -166,6 +212,30 @@ impl Worker {
             }
         }
         tracing::debug!(worker = self.number, dropped = net.dropped(), strangers = net.strangers.get(), "ended");
+    }
+
+    async fn convert(mut self, ready: oneshot::Sender<io::Result<()>>) {
+        let roads = std::mem::take(&mut self.roads);
+        let shard = Shard::new(self.number, self.clock.clone(), self.notices.clone(), roads, Rc::new(()));
+        let shard = RefCell::new(shard);
+        // Whoever started this may have given up.
+        let _ = ready.send(Ok(()));
+        let mut load = Load::new(self.clock.now());
+        loop {
+            let wake = load.wake(shard.borrow().next_deadline(), false);
+            tokio::select! {
+                biased;
+                _ = self.stopped.changed() => break,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.take_commands(&shard, command),
+                    None => break,
+                },
+                Some(batch) = self.arrivals.recv() => shard.borrow_mut().accept(batch),
+                () = sleep_until(wake, &*self.clock) => {}
+            }
+            shard.borrow_mut().run();
+            load.measure(self.clock.now(), &self.busy);
+        }
     }
 
     fn take_commands(&mut self, shard: &RefCell<Shard>, first: Command) {

@@ -2,7 +2,6 @@
 //! the one comes out of the other. Nothing here waits for a time: every step waits for the notice that it depends on.
 
 use bytes::Bytes;
-use rivero_engine::bitrate::BitratePolicy;
 use rivero_engine::graph::{Placement, Selection};
 use rivero_engine::notice::{ElementId, NoticeSink};
 use rivero_engine::testing::{Seen, Tell, probe};
@@ -10,7 +9,6 @@ use rivero_engine::time::SystemClock;
 use rivero_engine::{
     Body, Caps, Clock, Codec, Element, Feedback, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What,
 };
-use rivero_transport::net::NetSettings;
 use rivero_transport::webrtc::bitrate::{BandwidthLimits, RembParams};
 use rivero_transport::webrtc::{
     Certificate, EndpointOptions, IceState, NegotiationError, StreamReport, WebRtcConfig, WebRtcEndpoint, WebRtcEvent,
@@ -37,12 +35,7 @@ impl House {
         let (sender, notices) = mpsc::channel(1024);
         let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
         let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-        let settings = WorkerSettings {
-            workers: 2,
-            placement: Placement::Spread,
-            bitrate_policy: BitratePolicy::default(),
-            net: NetSettings::default(),
-        };
+        let settings = WorkerSettings { workers: 2, placement: Placement::Spread, ..WorkerSettings::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
         let config = WebRtcConfig {

@@ -3,12 +3,9 @@
 
 use nix::sys::socket::sockopt::IpRecvTos;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt};
-use rivero_engine::bitrate::BitratePolicy;
-use rivero_engine::graph::Placement;
 use rivero_engine::notice::NoticeSink;
 use rivero_engine::time::SystemClock;
 use rivero_engine::{Clock, Pipeline};
-use rivero_transport::net::NetSettings;
 use rivero_transport::webrtc::{Certificate, EndpointOptions, WebRtcConfig, WebRtcEndpoint};
 use rivero_transport::worker::{WorkerSettings, Workers};
 use std::io::IoSliceMut;
@@ -61,12 +58,7 @@ async fn mark_of(pipeline: &Pipeline, config: &Arc<WebRtcConfig>, dscp: Option<u
 #[tokio::test]
 async fn an_endpoint_marks_what_it_sends() {
     let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-    let settings = WorkerSettings {
-        workers: 1,
-        placement: Placement::Pipeline,
-        bitrate_policy: BitratePolicy::default(),
-        net: NetSettings::default(),
-    };
+    let settings = WorkerSettings::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sink: NoticeSink = Arc::new(|_| {});
     let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");

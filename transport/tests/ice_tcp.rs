@@ -4,12 +4,11 @@
 //! depends on.
 
 use bytes::Bytes;
-use rivero_engine::graph::{Placement, Selection};
+use rivero_engine::graph::Selection;
 use rivero_engine::notice::{ElementId, NoticeSink};
 use rivero_engine::testing::{Seen, Tell, probe};
 use rivero_engine::time::SystemClock;
 use rivero_engine::{Body, Caps, Clock, Codec, Element, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What};
-use rivero_transport::net::NetSettings;
 use rivero_transport::sdp::{self, Address, TcpType};
 use rivero_transport::webrtc::{Certificate, EndpointOptions, WebRtcConfig, WebRtcEndpoint, WebRtcEvent};
 use rivero_transport::worker::{WorkerSettings, Workers};
@@ -45,12 +44,7 @@ impl House {
         let (sender, notices) = mpsc::channel(1024);
         let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
         let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-        let settings = WorkerSettings {
-            workers: 1,
-            placement: Placement::Spread,
-            net: NetSettings::default(),
-            bitrate_policy: Default::default(),
-        };
+        let settings = WorkerSettings::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
         let config = WebRtcConfig {

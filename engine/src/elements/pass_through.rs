@@ -13,7 +13,7 @@ impl Node for Wire {
         match input {
             Input::Media { port, packet, .. } => out.media(port, packet),
             Input::Feedback { port, feedback } => out.feedback(port, feedback),
-            Input::Command(_) | Input::Deadline | Input::Flush => {}
+            Input::Command(_) | Input::Deadline => {}
         }
     }
 }

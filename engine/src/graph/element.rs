@@ -5,13 +5,15 @@ use super::topology::{Change, Connection};
 use crate::node::{DEFAULT, NodeId, Port, PortSpec};
 use crate::notice::ElementId;
 use crate::shard::{Command, NodeReport};
-use crate::{EngineError, MediaKind};
+use crate::takes::PortFacts;
+use crate::{CodingSettings, EngineError, MediaKind};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone)]
 pub struct Element {
     pub(super) inner: Arc<Inner>,
+    pub(super) pipeline: Arc<PipelineInner>,
 }
 
 pub(super) struct Inner {
@@ -21,7 +23,8 @@ pub(super) struct Inner {
     pub node: NodeId,
     pub inputs: Vec<PortSpec>,
     pub outputs: Vec<PortSpec>,
-    pub pipeline: Arc<PipelineInner>,
+    pub facts: Arc<PortFacts>,
+    pub coding: Mutex<CodingSettings>,
 }
 
 /// Which of two elements' ports are meant: all kinds unless one is named, `default` unless a description is given.
@@ -58,6 +61,10 @@ impl Selection {
 }
 
 impl Inner {
+    pub fn coding(&self) -> CodingSettings {
+        *self.coding.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     pub fn output(&self, connection: &Connection) -> Option<(NodeId, Port)> {
         position(&self.outputs, connection.kind, &connection.source_description).map(|port| (self.node, port))
     }
@@ -86,7 +93,7 @@ impl Element {
     }
 
     pub fn pipeline(&self) -> Pipeline {
-        Pipeline { inner: self.inner.pipeline.clone() }
+        Pipeline { inner: self.pipeline.clone() }
     }
 
     /// The name that drawings show.
@@ -96,15 +103,16 @@ impl Element {
 
     /// Connects this element's outputs to the inputs of `sink`; what fed those before is disconnected first.
     ///
-    /// Errors: [`EngineError::NotSamePipeline`], [`EngineError::Released`].
+    /// Errors: [`EngineError::NotSamePipeline`], [`EngineError::Released`], [`EngineError::TooManyConverters`].
     pub async fn connect(&self, sink: &Element, selection: &Selection) -> Result<Vec<Change>, EngineError> {
-        if !Arc::ptr_eq(&self.inner.pipeline, &sink.inner.pipeline) {
+        if !Arc::ptr_eq(&self.pipeline, &sink.pipeline) {
             return Err(EngineError::NotSamePipeline);
         }
-        let pipeline = &self.inner.pipeline;
+        let pipeline = &self.pipeline;
         let _lane = pipeline.lane.lock().await;
         let mut changes = Vec::new();
         for connection in selection.connections(self.id(), sink.id()) {
+            pipeline.check_room(&connection)?;
             let steps = {
                 let mut state = pipeline.state();
                 if !state.elements.contains_key(&self.id()) || !state.elements.contains_key(&sink.id()) {
@@ -122,7 +130,7 @@ impl Element {
 
     /// Disconnects. What was not connected is reported as disconnected all the same, as Kurento does.
     pub async fn disconnect(&self, sink: &Element, selection: &Selection) -> Vec<Change> {
-        let pipeline = &self.inner.pipeline;
+        let pipeline = &self.pipeline;
         let _lane = pipeline.lane.lock().await;
         let mut changes = Vec::new();
         for connection in selection.connections(self.id(), sink.id()) {
@@ -137,25 +145,22 @@ impl Element {
 
     /// Takes the element out of the graph and ends its node. A second call does nothing.
     pub async fn release(&self) -> Vec<Change> {
-        let pipeline = &self.inner.pipeline;
+        let pipeline = &self.pipeline;
         let _lane = pipeline.lane.lock().await;
         let changes = pipeline.state().topology.release(self.id());
         for change in &changes {
             pipeline.carry_out(change).await;
         }
         if pipeline.state().elements.remove(&self.id()).is_some() {
-            let (reply, answer) = tokio::sync::oneshot::channel();
-            let node = self.inner.node;
-            if pipeline.shared.send(node.worker, Command::Remove { node, reply }).await.is_ok() {
-                let _ = answer.await;
-            }
+            pipeline.state().routes.forget(self.id());
+            pipeline.end(self.inner.node).await;
         }
         changes.into_iter().filter(|change| is_public(change.connection())).collect()
     }
 
     /// What feeds this element, optionally of one kind and sink description only.
     pub fn sources(&self, kind: Option<MediaKind>, description: Option<&str>) -> Vec<Connection> {
-        let state = self.inner.pipeline.state();
+        let state = self.pipeline.state();
         let all = state.topology.sources_of(self.id()).filter(|c| is_public(c));
         let wanted = all.filter(|c| kind.is_none_or(|k| c.kind == k));
         wanted.filter(|c| description.is_none_or(|d| c.sink_description == d)).cloned().collect()
@@ -163,7 +168,7 @@ impl Element {
 
     /// What this element feeds, optionally of one kind and source description only.
     pub fn sinks(&self, kind: Option<MediaKind>, description: Option<&str>) -> Vec<Connection> {
-        let state = self.inner.pipeline.state();
+        let state = self.pipeline.state();
         let all = state.topology.sinks_of(self.id()).filter(|c| is_public(c));
         let wanted = all.filter(|c| kind.is_none_or(|k| c.kind == k));
         wanted.filter(|c| description.is_none_or(|d| c.source_description == d)).cloned().collect()
@@ -172,7 +177,22 @@ impl Element {
     /// Hands a command to the node, which alone knows its type.
     pub async fn tell<T: Any + Send>(&self, command: T) -> Result<(), EngineError> {
         let node = self.inner.node;
-        self.inner.pipeline.shared.send(node.worker, Command::Tell { node, command: Box::new(command) }).await
+        self.pipeline.shared.send(node.worker, Command::Tell { node, command: Box::new(command) }).await
+    }
+
+    /// The bitrates of encoders that stand behind this element's outputs, now and later.
+    pub async fn set_coding(&self, settings: CodingSettings) {
+        *self.inner.coding.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = settings;
+        let serving = self.pipeline.state().routes.serving(self.id());
+        for node in serving {
+            // One that is gone has nothing left to encode.
+            let _ = self.pipeline.shared.send(node.worker, Command::Tell { node, command: Box::new(settings) }).await;
+        }
+    }
+
+    /// Whether what leaves this element is decoded or encoded on the way to anybody now.
+    pub fn is_transcoding(&self, kind: MediaKind) -> bool {
+        self.pipeline.state().routes.transcodes(self.id(), kind)
     }
 
     /// A Graphviz drawing of the element and its neighbours.
@@ -182,6 +202,6 @@ impl Element {
 
     /// What flows through the element now; `None` once its node is gone.
     pub async fn report(&self) -> Option<NodeReport> {
-        self.inner.pipeline.report(self.inner.node).await
+        self.pipeline.report(self.inner.node).await
     }
 }

@@ -8,9 +8,11 @@ mod dot;
 mod element;
 mod engine;
 mod pipeline;
+mod routes;
 mod topology;
 
 pub use element::{Element, Selection};
-pub use engine::{Engine, Placement, WorkerHandle};
+pub use engine::{Engine, EngineParts, Placement, WorkerHandle};
+pub(crate) use pipeline::PipelineRef;
 pub use pipeline::{NodeSpec, Pipeline};
 pub use topology::{Change, Connection};

@@ -2,14 +2,16 @@
 
 use super::element::{Element, Inner as ElementInner};
 use super::engine::Shared;
+use super::routes::{Routes, straightened};
 use super::topology::{Change, Connection, Topology};
 use crate::node::{HUB, NodeId, PortSpec};
 use crate::notice::ElementId;
 use crate::shard::{Build, Command, NodeReport};
-use crate::{Clock, EngineError};
+use crate::takes::PortFacts;
+use crate::{Clock, CodingSettings, EngineError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::oneshot;
 
 /// How to make an element.
@@ -38,55 +40,47 @@ pub(super) struct Inner {
     pub lane: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     latency: AtomicBool,
+    own: Weak<Inner>,
+}
+
+/// A pipeline, as long as somebody has it.
+pub(crate) struct PipelineRef(Weak<Inner>);
+
+impl PipelineRef {
+    /// Looks again at the links of an element of which something new is known.
+    pub async fn replan(&self, element: ElementId) {
+        if let Some(pipeline) = self.0.upgrade() {
+            pipeline.replan(element).await;
+        }
+    }
 }
 
 #[derive(Default)]
 pub(super) struct State {
     pub topology: Topology,
+    pub routes: Routes,
     pub elements: BTreeMap<ElementId, Arc<ElementInner>>,
 }
 
 impl Pipeline {
     pub(super) fn new(shared: Arc<Shared>, label: String, home: u16) -> Self {
-        let inner = Inner {
+        let inner = Arc::new_cyclic(|own: &Weak<Inner>| Inner {
             shared,
             label,
             home,
             lane: tokio::sync::Mutex::new(()),
             state: Mutex::new(State::default()),
             latency: AtomicBool::new(false),
-        };
-        Pipeline { inner: Arc::new(inner) }
+            own: own.clone(),
+        });
+        Pipeline { inner }
     }
 
     /// Makes an element's node on a worker.
     pub async fn add(&self, spec: NodeSpec) -> Result<Element, EngineError> {
-        let worker = spec.worker.unwrap_or_else(|| self.inner.shared.place(self.inner.home));
-        let id = self.inner.shared.next_element();
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Add {
-            element: id,
-            inputs: spec.inputs.clone(),
-            outputs: spec.outputs.clone(),
-            build: spec.build,
-            reply,
-        };
-        self.inner.shared.send(worker, command).await?;
-        let node = answer.await.map_err(|_| EngineError::WorkerGone)?.ok_or(EngineError::WorkerGone)?;
-        if self.latency_stats() {
-            self.inner.shared.send(worker, Command::MeasureLatency { node, on: true }).await?;
-        }
-        let element = Arc::new(ElementInner {
-            id,
-            class: spec.class,
-            label: Mutex::new(spec.label),
-            node,
-            inputs: spec.inputs,
-            outputs: spec.outputs,
-            pipeline: self.inner.clone(),
-        });
-        self.inner.state().elements.insert(id, element.clone());
-        Ok(Element { inner: element })
+        let element = self.inner.make(spec).await?;
+        self.inner.state().elements.insert(element.id, element.clone());
+        Ok(Element { inner: element, pipeline: self.inner.clone() })
     }
 
     pub fn label(&self) -> &str {
@@ -116,7 +110,7 @@ impl Pipeline {
         let elements: Vec<_> = self.inner.state().elements.values().cloned().collect();
         let mut changes = Vec::new();
         for inner in elements {
-            changes.extend(Element { inner }.release().await);
+            changes.extend(Element { inner, pipeline: self.inner.clone() }.release().await);
         }
         changes
     }
@@ -134,7 +128,17 @@ impl Pipeline {
             let connections: Vec<Connection> = state.topology.connections().filter(|c| touches(c)).cloned().collect();
             let near = |id: ElementId| around == Some(id) || connections.iter().any(|c| c.source == id || c.sink == id);
             let elements = state.elements.values().filter(|element| around.is_none() || near(element.id));
-            (elements.cloned().collect::<Vec<_>>(), connections)
+            let mut elements: Vec<_> = elements.cloned().collect();
+            let mut parts: Vec<Connection> = Vec::with_capacity(connections.len());
+            for connection in &connections {
+                let way = state.routes.on_the_way(connection);
+                parts.extend(
+                    straightened(connection, &way).into_iter().filter(|part| !parts.contains(part)).collect::<Vec<_>>(),
+                );
+                elements
+                    .extend(way.into_iter().filter(|one| !elements.iter().any(|e| e.id == one.id)).collect::<Vec<_>>());
+            }
+            (elements, parts)
         };
         let mut reports = Vec::with_capacity(elements.len());
         for element in elements {
@@ -168,47 +172,54 @@ impl Inner {
         Some(report)
     }
 
-    /// Carries out a change on the workers. A link is made from the sink's side to the source's, and undone the other way
-    /// round, so that a packet never arrives where nobody expects it.
-    pub async fn carry_out(&self, change: &Change) {
-        let (connection, connect) = match change {
-            Change::Connected(connection) => (connection, true),
-            Change::Disconnected(connection) => (connection, false),
-        };
-        let ends = {
-            let state = self.state();
-            let source = state.elements.get(&connection.source).and_then(|e| e.output(connection));
-            let sink = state.elements.get(&connection.sink).and_then(|e| e.input(connection));
-            source.zip(sink)
-        };
-        // A connection without ports at both ends (data through a pass-through) is remembered and carries nothing.
-        let Some(((source, source_port), (sink, sink_port))) = ends else { return };
+    pub fn home(&self) -> u16 {
+        self.home
+    }
+
+    /// Makes a node on a worker, and the handle to it.
+    pub async fn make(&self, spec: NodeSpec) -> Result<Arc<ElementInner>, EngineError> {
+        let worker = spec.worker.unwrap_or_else(|| self.shared.place(self.home));
+        let id = self.shared.next_element();
+        let own = PipelineRef(self.own.clone());
+        let facts = PortFacts::new(id, own, self.shared.bulletin.clone(), &spec.inputs, &spec.outputs);
         let (reply, answer) = oneshot::channel();
-        let (other_reply, other_answer) = oneshot::channel();
-        let fed = connect.then_some((source, source_port));
-        let at_sink = Command::SetSource { node: sink, port: sink_port, source: fed, reply };
-        let at_source = if connect {
-            Command::AddSink { node: source, port: source_port, to: sink, to_port: sink_port, reply: other_reply }
-        } else {
-            Command::RemoveSink { node: source, port: source_port, to: sink, to_port: sink_port, reply: other_reply }
+        let command = Command::Add {
+            facts: facts.clone(),
+            inputs: spec.inputs.clone(),
+            outputs: spec.outputs.clone(),
+            build: spec.build,
+            reply,
         };
-        // A worker that is gone answers nothing, and then there is nothing left to undo on it either.
-        let sink_step = async {
-            if self.shared.send(sink.worker, at_sink).await.is_ok() {
-                let _ = answer.await;
-            }
-        };
-        let source_step = async {
-            if self.shared.send(source.worker, at_source).await.is_ok() {
-                let _ = other_answer.await;
-            }
-        };
-        if connect {
-            sink_step.await;
-            source_step.await;
-        } else {
-            source_step.await;
-            sink_step.await;
+        self.shared.send(worker, command).await?;
+        let node = answer.await.map_err(|_| EngineError::WorkerGone)?.ok_or(EngineError::WorkerGone)?;
+        if self.latency.load(Ordering::Relaxed) {
+            self.shared.send(worker, Command::MeasureLatency { node, on: true }).await?;
+        }
+        Ok(Arc::new(ElementInner {
+            id,
+            class: spec.class,
+            label: Mutex::new(spec.label),
+            node,
+            inputs: spec.inputs,
+            outputs: spec.outputs,
+            facts,
+            coding: Mutex::new(CodingSettings::default()),
+        }))
+    }
+
+    /// Ends a node that is joined to nothing any more.
+    pub async fn end(&self, node: NodeId) {
+        let (reply, answer) = oneshot::channel();
+        if self.shared.send(node.worker, Command::Remove { node, reply }).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// Carries out a change on the workers.
+    pub async fn carry_out(&self, change: &Change) {
+        match change {
+            Change::Connected(connection) => self.lead(connection).await,
+            Change::Disconnected(connection) => self.unlead(connection).await,
         }
     }
 }

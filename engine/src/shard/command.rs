@@ -5,9 +5,11 @@ use super::Shard;
 use super::slot::{Sink, Slot};
 use crate::node::{DEFAULT, Input, NodeId, Port, PortSpec};
 use crate::notice::ElementId;
+use crate::takes::PortFacts;
 use crate::{Caps, MediaKind, MediaTime, Node};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What a node is told of the place where it is built.
@@ -24,7 +26,7 @@ pub type Build = Box<dyn FnOnce(&BuildContext<'_>) -> Box<dyn Node> + Send>;
 
 pub enum Command {
     Add {
-        element: ElementId,
+        facts: Arc<PortFacts>,
         inputs: Vec<PortSpec>,
         outputs: Vec<PortSpec>,
         build: Build,
@@ -119,8 +121,8 @@ impl Shard {
         self.refresh_time();
         // Whoever asked may have gone: an answer that nobody reads is no error.
         match command {
-            Command::Add { element, inputs, outputs, build, reply } => {
-                let _ = reply.send(self.add(element, &inputs, &outputs, build));
+            Command::Add { facts, inputs, outputs, build, reply } => {
+                let _ = reply.send(self.add(facts, &inputs, &outputs, build));
             }
             Command::Remove { node, reply } => {
                 self.remove(node);
@@ -159,13 +161,20 @@ impl Shard {
         }
     }
 
-    fn add(&mut self, element: ElementId, inputs: &[PortSpec], outputs: &[PortSpec], build: Build) -> Option<NodeId> {
+    fn add(
+        &mut self,
+        facts: Arc<PortFacts>,
+        inputs: &[PortSpec],
+        outputs: &[PortSpec],
+        build: Build,
+    ) -> Option<NodeId> {
+        let element = facts.element();
         let index = u32::try_from(self.nodes.vacant_key()).ok()?;
         let id = NodeId { worker: self.worker, index, generation: self.next_generation };
         let context = BuildContext { now: self.time, id, element, local: &*self.local };
         let node = catch_unwind(AssertUnwindSafe(|| build(&context))).ok()?;
         self.next_generation = self.next_generation.wrapping_add(1);
-        self.nodes.insert(Slot::new(id, element, node, inputs, outputs));
+        self.nodes.insert(Slot::new(id, element, facts, node, inputs, outputs));
         Some(id)
     }
 

@@ -144,8 +144,6 @@ impl Shard {
         match control {
             Control::Land { from, output, spec, group } => {
                 let mut landing = OutputPort::new(&spec);
-                // What is forwarded untouched is told at home.
-                landing.told_untouched = true;
                 for mut packet in group {
                     take_over(&mut packet, &mut landing.caps);
                     landing.group.push(&packet, false);

@@ -24,12 +24,16 @@ impl Shard {
         };
         let spec = output.spec;
         let starts = output.flow.count(packet.body.len()) && reports_flow(spec.kind, spec.description);
-        if output.caps.as_ref() != Some(&packet.caps) {
+        let changes = output.caps.as_ref() != Some(&packet.caps);
+        if changes {
             output.caps = Some(packet.caps.clone());
         }
         let judged = spec.kind == MediaKind::Video && output.thinning.concerns(&packet, share);
         if starts {
             self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
+        }
+        if changes && let Some(slot) = self.slot(from) {
+            slot.facts.set_gives(port, packet.caps.clone());
         }
         self.arm_flow_tick(from, self.time);
         if judged && self.stays_out(from, port, &mut packet) {
@@ -65,7 +69,7 @@ impl Shard {
         }
         // Consumers are entered while the list is walked; it cannot change meanwhile, since commands wait for the pass to end.
         let mut sinks = std::mem::take(&mut output.sinks);
-        let (mut ask, mut passes) = (false, false);
+        let mut ask = false;
         let mut passing = std::mem::take(&mut self.arriving);
         for at in 0..sinks.len() {
             if at % WARMED == 0 {
@@ -86,7 +90,6 @@ impl Shard {
                     }
                 }
             }
-            passes |= !passing.is_empty();
             if sink.to.worker == self.worker {
                 self.deliver_media(sink.to, sink.port, &mut passing);
             } else {
@@ -96,13 +99,8 @@ impl Shard {
         self.arriving = passing;
         let Some(output) = self.output_mut(from, port) else { return };
         output.sinks = sinks;
-        let untouched = passes && reports_flow(spec.kind, spec.description) && !output.told_untouched;
-        output.told_untouched |= untouched;
         if ask {
             self.ask_node(from, port);
-        }
-        if untouched {
-            self.post(from, What::Transcoding { kind: spec.kind, transcoding: false });
         }
     }
 

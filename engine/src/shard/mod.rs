@@ -24,7 +24,7 @@ pub use landing::Control;
 pub use shed::ALL;
 
 use crate::bitrate::BitratePolicy;
-use crate::node::{Input, NodeId, Outbox, Port};
+use crate::node::{NodeId, Outbox, Port};
 use crate::notice::{ErrorKind, Notice, NoticeSink, What};
 use crate::{Clock, Feedback, MediaTime, Node, Packet};
 use catch_up::CatchingUp;
@@ -69,9 +69,6 @@ pub struct Shard {
     nodes: Slab<Slot>,
     next_generation: u32,
     queue: VecDeque<Work>,
-    dirty: Vec<NodeId>,
-    /// Empty, kept for its room.
-    flushed: Vec<NodeId>,
     timers: Timers,
     peers: Peers,
     bitrate_policy: BitratePolicy,
@@ -105,8 +102,6 @@ impl Shard {
             nodes: Slab::new(),
             next_generation: 1,
             queue: VecDeque::new(),
-            dirty: Vec::new(),
-            flushed: Vec::new(),
             timers: Timers::default(),
             bitrate_policy: BitratePolicy::default(),
             peers: Peers::new(peers),
@@ -141,34 +136,20 @@ impl Shard {
         self.guarded(id, |node, out| (node as &mut dyn Any).downcast_mut::<N>().map(|node| action(node, out))).flatten()
     }
 
-    /// Fires what is due, delivers until nothing is left to deliver, flushes whoever asked, and sends off the batches.
+    /// Fires what is due, delivers until nothing is left to deliver, and sends off the batches.
     pub fn run(&mut self) {
         self.refresh_time();
         self.note_lateness();
         self.fire_timers(self.time);
         self.hand_portions();
-        loop {
-            while let Some(work) = self.queue.pop_front() {
-                match work {
-                    Work::Fan { from, port, packet } => self.fan_out_burst(from, port, packet),
-                    Work::Feedback { to, port, from, feedback, hops } => {
-                        self.deliver_feedback(to, port, from, feedback, hops);
-                    }
-                    Work::Control(control) => self.obey(*control),
+        while let Some(work) = self.queue.pop_front() {
+            match work {
+                Work::Fan { from, port, packet } => self.fan_out_burst(from, port, packet),
+                Work::Feedback { to, port, from, feedback, hops } => {
+                    self.deliver_feedback(to, port, from, feedback, hops);
                 }
+                Work::Control(control) => self.obey(*control),
             }
-            if self.dirty.is_empty() {
-                break;
-            }
-            // The two lists change places, so that neither is ever allocated anew.
-            let mut flushing = std::mem::replace(&mut self.dirty, std::mem::take(&mut self.flushed));
-            for id in flushing.drain(..) {
-                if let Some(slot) = self.slot_mut(id) {
-                    slot.dirty = false;
-                    self.guarded(id, |node, out| node.handle(Input::Flush, out));
-                }
-            }
-            self.flushed = flushing;
         }
         self.depart();
     }
@@ -222,11 +203,10 @@ impl Shard {
         if let Some(wake) = out.wake.take() {
             self.set_deadline(from, wake);
         }
-        if std::mem::take(&mut out.flush)
-            && let Some(slot) = self.slot_mut(from)
-            && !std::mem::replace(&mut slot.dirty, true)
-        {
-            self.dirty.push(from);
+        for (port, takes) in out.takes.drain(..) {
+            if let Some(slot) = self.slot(from) {
+                slot.facts.set_takes(port, takes);
+            }
         }
         for (kind, entered) in out.left.drain(..) {
             self.sample_end_to_end(from, kind, entered);

@@ -9,11 +9,15 @@ use crate::flow::FlowMeter;
 use crate::group::Group;
 use crate::node::{NodeId, Port, PortSpec};
 use crate::notice::ElementId;
+use crate::takes::PortFacts;
 use crate::{Caps, MediaTime, Node, Packet};
+use std::sync::Arc;
 
 pub(super) struct Slot {
     pub id: NodeId,
     pub element: ElementId,
+    /// What the control side knows of the ports.
+    pub facts: Arc<PortFacts>,
     pub node: Box<dyn Node>,
     pub inputs: Vec<InputPort>,
     pub outputs: Vec<OutputPort>,
@@ -23,7 +27,6 @@ pub(super) struct Slot {
     pub flow_tick: Option<MediaTime>,
     /// The earliest entry of this slot in the timer heap.
     pub armed: Option<MediaTime>,
-    pub dirty: bool,
     /// Latencies are measured.
     pub latency: bool,
     pub ring_reported: Option<MediaTime>,
@@ -40,8 +43,6 @@ pub(super) struct OutputPort {
     pub spec: PortSpec,
     pub caps: Option<Caps>,
     pub flow: FlowMeter,
-    /// It was told that a consumer takes this output as it is.
-    pub told_untouched: bool,
     /// Of video only.
     pub group: Group,
     /// What the consumers' paths carry.
@@ -103,7 +104,6 @@ impl OutputPort {
             spec: *spec,
             caps: None,
             flow: FlowMeter::default(),
-            told_untouched: false,
             group: Group::default(),
             demand: Demand::default(),
             sinks: Vec::new(),
@@ -115,7 +115,14 @@ impl OutputPort {
 }
 
 impl Slot {
-    pub fn new(id: NodeId, element: ElementId, node: Box<dyn Node>, inputs: &[PortSpec], outputs: &[PortSpec]) -> Self {
+    pub fn new(
+        id: NodeId,
+        element: ElementId,
+        facts: Arc<PortFacts>,
+        node: Box<dyn Node>,
+        inputs: &[PortSpec],
+        outputs: &[PortSpec],
+    ) -> Self {
         let input = |spec: &PortSpec| InputPort {
             spec: *spec,
             source: None,
@@ -125,13 +132,13 @@ impl Slot {
         Slot {
             id,
             element,
+            facts,
             node,
             inputs: inputs.iter().map(input).collect(),
             outputs: outputs.iter().map(OutputPort::new).collect(),
             deadline: None,
             flow_tick: None,
             armed: None,
-            dirty: false,
             latency: false,
             ring_reported: None,
         }

@@ -57,6 +57,7 @@ impl From<EngineError> for Error {
             EngineError::NotSamePipeline => Error::Connect("Media elements do not share pipeline".to_owned()),
             EngineError::Released => Error::ObjectNotFound("Invalid object".to_owned()),
             EngineError::NotOfThisHub => Error::Connect("Can not connect ports".to_owned()),
+            EngineError::TooManyConverters(_) => Error::NotEnoughResources(error.to_string()),
             EngineError::WorkerGone => Error::Internal(error.to_string()),
         }
     }

@@ -11,14 +11,16 @@ pub use path::{Dice, Path, PathCounts, Quality};
 
 use crate::net::{LocalNet, NetSettings, OnWire, UdpPort, Wire};
 use crate::webrtc::Certificate;
-use rivero_engine::graph::{Engine, Placement, WorkerHandle};
+use rivero_engine::graph::{Engine, EngineParts, Placement, WorkerHandle};
+use rivero_engine::notice::NoticeSink;
 use rivero_engine::shard::{Command, Shard};
 use rivero_engine::time::ManualClock;
+use rivero_engine::toolbox::EmptyToolbox;
 use rivero_engine::{Clock, MediaTime, Notice};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -60,6 +62,7 @@ enum End {
 pub struct Simulation {
     pub clock: Arc<ManualClock>,
     pub engine: Engine,
+    planner: Pin<Box<dyn Future<Output = ()>>>,
     pub certificate: Arc<Certificate>,
     shard: Rc<RefCell<Shard>>,
     commands: mpsc::Receiver<Command>,
@@ -81,20 +84,31 @@ impl Simulation {
         let clock = Arc::new(ManualClock::new());
         let notices = Arc::new(Mutex::new(Vec::new()));
         let sink = notices.clone();
-        let post = Arc::new(move |notice| sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(notice));
+        let post: NoticeSink =
+            Arc::new(move |notice| sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(notice));
         let (sender, commands) = mpsc::channel(64);
         let certificate = Arc::new(Certificate::generate().expect("the machine has random numbers"));
         let wire = Wire::default();
         let port = UdpPort::on_wire(PORT, wire.clone());
         let net = LocalNet::with_port(port, clock.clone(), NetSettings::default(), certificate.clone());
-        let shard = Shard::new(0, clock.clone(), post, Vec::new(), Rc::new(net.clone()));
+        let shard = Shard::new(0, clock.clone(), post.clone(), Vec::new(), Rc::new(net.clone()));
         let shard = Rc::new(RefCell::new(shard));
         net.attach(&shard);
         let worker = WorkerHandle { commands: sender, busy: Arc::default() };
-        let engine = Engine::new(vec![worker], clock.clone(), Placement::Spread);
+        let engine = Engine::new(EngineParts {
+            workers: vec![worker],
+            coders: 0,
+            clock: clock.clone(),
+            placement: Placement::Spread,
+            toolbox: Arc::new(EmptyToolbox),
+            converters_per_pipeline: 0,
+            notices: post,
+        });
+        let planner = Box::pin(engine.clone().plan_forever());
         Simulation {
             clock,
             engine,
+            planner,
             certificate,
             shard,
             commands,
@@ -219,6 +233,7 @@ impl Simulation {
     fn settle(&mut self) {
         let now = self.now();
         loop {
+            let _ = self.planner.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             let mut shard = self.shard.borrow_mut();
             let mut busy = shard.next_deadline().is_some_and(|at| at <= now);
             while let Ok(command) = self.commands.try_recv() {

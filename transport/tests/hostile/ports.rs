@@ -1,9 +1,6 @@
 //! On real sockets: the port of an endpoint that offered comes back.
 
-use rivero_engine::bitrate::BitratePolicy;
-use rivero_engine::graph::Placement;
 use rivero_engine::time::SystemClock;
-use rivero_transport::net::NetSettings;
 use rivero_transport::sdp::{Candidate, Transport};
 use rivero_transport::webrtc::{Certificate, EndpointOptions, WebRtcConfig, WebRtcEndpoint};
 use rivero_transport::worker::{WorkerSettings, Workers};
@@ -14,12 +11,7 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_port_of_an_endpoint_comes_back_when_it_is_released() {
     let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-    let settings = WorkerSettings {
-        workers: 1,
-        placement: Placement::Spread,
-        bitrate_policy: BitratePolicy::default(),
-        net: NetSettings::default(),
-    };
+    let settings = WorkerSettings::default();
     let clock = Arc::new(SystemClock::new());
     let workers = Workers::start(&settings, clock, Arc::new(|_| {}), certificate.clone()).await.expect("workers start");
     let video_codecs = vec!["VP8/90000".parse().expect("a codec")];

@@ -2,13 +2,11 @@
 //! that it depends on.
 
 use bytes::Bytes;
-use rivero_engine::bitrate::BitratePolicy;
 use rivero_engine::graph::Placement;
 use rivero_engine::notice::{ElementId, NoticeSink};
 use rivero_engine::testing::{Seen, probe};
 use rivero_engine::time::SystemClock;
 use rivero_engine::{Body, Caps, Clock, Codec, Element, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What};
-use rivero_transport::net::NetSettings;
 use rivero_transport::sdp;
 use rivero_transport::webrtc::{Certificate, EndpointOptions, WebRtcConfig, WebRtcEndpoint, WebRtcEvent};
 use rivero_transport::worker::{WorkerSettings, Workers};
@@ -44,12 +42,7 @@ impl House {
         let (sender, notices) = mpsc::channel(1024);
         let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
         let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-        let settings = WorkerSettings {
-            workers: 2,
-            placement: Placement::Spread,
-            bitrate_policy: BitratePolicy::default(),
-            net: NetSettings::default(),
-        };
+        let settings = WorkerSettings { workers: 2, placement: Placement::Spread, ..WorkerSettings::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
         House { workers, notices, heard: VecDeque::new(), config: webrtc_config(certificate) }

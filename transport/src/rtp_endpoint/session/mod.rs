@@ -316,7 +316,6 @@ impl Node for RtpSession {
                 Err(_) => tracing::error!("a command that is not an RTP session's"),
             },
             Input::Deadline => self.on_deadline(out),
-            Input::Flush => {}
         }
         self.rearm(out);
     }

@@ -240,7 +240,6 @@ impl Node for WebRtcSession {
                 Err(_) => tracing::error!("a command that is not a session's"),
             },
             Input::Deadline => self.on_deadline(out),
-            Input::Flush => {}
         }
         self.rearm(out);
     }
