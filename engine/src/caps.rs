@@ -132,6 +132,11 @@ impl Caps {
         Caps(Arc::new(Fields { kind: MediaKind::Video, codec, clock_rate: 90_000, channels: 0, format }))
     }
 
+    /// The same with another `format`; of audio, only what the payload format depends on belongs there (AAC's, AMR's).
+    pub fn with_format(&self, format: Option<&str>) -> Self {
+        Caps(Arc::new(Fields { format: format.map(Box::from), ..(*self.0).clone() }))
+    }
+
     pub fn message() -> Self {
         let codec = Codec::Message;
         Caps(Arc::new(Fields { kind: MediaKind::Data, codec, clock_rate: 0, channels: 0, format: None }))

@@ -1,0 +1,121 @@
+//! H.264 in RTP (RFC 6184), packetization modes 0 and 1: single NAL units, STAP-A, FU-A. Interleaving (mode 2) is undecodable here.
+
+use super::bits::Bits;
+use super::nal::{self, AccessUnits, Packing, Unit};
+use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, format, sane};
+use bytes::Bytes;
+
+const STAP_A: u8 = 24;
+const FU_A: u8 = 28;
+
+/// Table 7-1 of H.264.
+pub(super) fn judge(unit: &[u8]) -> Unit {
+    let Some(header) = unit.first() else { return Unit::Nothing };
+    // A slice begins a picture if its first macroblock is number 0, which is a single 1 in Exp-Golomb.
+    let first = unit.get(1).is_some_and(|byte| byte & 0x80 != 0);
+    match header & 0x1f {
+        1 | 2 => Unit::Slice { first, key: false },
+        5 => Unit::Slice { first, key: true },
+        7 => Unit::Set { kind: 0, id: Bits::new(unit.get(4..).unwrap_or_default()).golomb().unwrap_or_default() },
+        8 => Unit::Set { kind: 1, id: Bits::new(&unit[1..]).golomb().unwrap_or_default() },
+        9 => Unit::Delimiter,
+        // Filler data; what only a payload format has.
+        12 | 0 | 24.. => Unit::Nothing,
+        _ => Unit::Other,
+    }
+}
+
+pub(super) struct Reader {
+    units: AccessUnits,
+}
+
+impl Reader {
+    pub(super) fn new(format: Option<&str>) -> Self {
+        Reader { units: AccessUnits::new(judge, 2, format::sets(format, "sprop-parameter-sets")) }
+    }
+
+    fn read(&mut self, payload: &[u8]) -> Option<()> {
+        let header = payload.first()?;
+        match header & 0x1f {
+            1..=23 => self.units.add(payload),
+            STAP_A => {
+                let mut rest = &payload[1..];
+                while let Some((length, after)) = rest.split_first_chunk() {
+                    let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+                    if !unit.is_empty() {
+                        self.units.add(unit)?;
+                    }
+                    rest = after;
+                }
+                rest.is_empty().then_some(())
+            }
+            FU_A => {
+                let fragment = payload.get(1)?;
+                let header = header & 0xe0 | fragment & 0x1f;
+                self.units.add_fragment(&[header], &payload[2..], fragment & 0x80 != 0, fragment & 0x40 != 0)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Depayload for Reader {
+    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
+        match self.units.begin(&piece, out) {
+            Err(loss) => loss,
+            Ok(loss) => {
+                let read = self.read(piece.payload);
+                loss.or(self.units.end(&piece, read, out))
+            }
+        }
+    }
+}
+
+struct Format;
+
+impl Packing for Format {
+    const HEADER: usize = 1;
+
+    fn aggregate(units: &[&[u8]]) -> Vec<u8> {
+        let forbidden = units.iter().fold(0, |bit, unit| bit | unit[0] & 0x80);
+        let importance = units.iter().map(|unit| unit[0] & 0x60).max().unwrap_or_default();
+        vec![forbidden | importance | STAP_A]
+    }
+
+    fn fragment(unit: &[u8]) -> Vec<u8> {
+        vec![unit[0] & 0xe0 | FU_A, unit[0] & 0x1f]
+    }
+}
+
+/// In mode 0 a NAL unit cannot be split: the encoder has to keep its slices short.
+pub(super) struct Writer {
+    splits: bool,
+}
+
+impl Writer {
+    pub(super) fn new(format: Option<&str>) -> Self {
+        Writer { splits: format::number(format, "packetization-mode") == Some(1) }
+    }
+}
+
+impl Payload for Writer {
+    fn split(&mut self, frame: &Bytes, room: usize, out: &mut Vec<Part>) -> Result<(), Unsendable> {
+        let travels = |unit: &&[u8]| !matches!(judge(unit), Unit::Delimiter | Unit::Nothing);
+        let units: Vec<&[u8]> = nal::units(frame).filter(travels).collect();
+        if units.is_empty() {
+            return Err(Unsendable::Malformed);
+        }
+        if self.splits {
+            nal::pack::<Format>(frame, &units, room, out);
+            return Ok(());
+        }
+        if let Some(long) = units.iter().find(|unit| unit.len() > sane(room)) {
+            return Err(Unsendable::TooBig(long.len()));
+        }
+        let last = units.len() - 1;
+        let single =
+            |(number, unit): (usize, &&[u8])| Part { payload: frame.slice_ref(unit), marker: number == last, ahead: 0 };
+        out.extend(units.iter().enumerate().map(single));
+        Ok(())
+    }
+}
