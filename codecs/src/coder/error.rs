@@ -31,7 +31,7 @@ pub struct Cause(pub(super) i32);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&ffmpeg_next::Error::from(self.0), f)
+        f.write_str(&super::ffmpeg::describe(self.0))
     }
 }
 

@@ -22,7 +22,8 @@ pub(super) fn decoder(codec: Codec) -> Option<&'static CStr> {
         Codec::Pcmu => c"pcm_mulaw",
         Codec::Pcma => c"pcm_alaw",
         Codec::G722 => c"g722",
-        Codec::Speex => c"libspeex",
+        // libspeex writes its complaints about the data to standard error.
+        Codec::Speex => c"speex",
         Codec::Gsm => c"libgsm",
         Codec::AmrNb => c"amrnb",
         Codec::AmrWb => c"amrwb",
@@ -72,7 +73,7 @@ pub(super) struct VideoCoding {
     pub constant: bool,
     /// Milliseconds of the buffer that the rate is held against, for encoders that want it said.
     pub buffer_ms: Option<u32>,
-    /// Whether FFmpeg's wrapper heeds another rate while it runs (measured with 5.1: libvpx, libaom and libx265 do not).
+    /// Whether FFmpeg's wrapper heeds another rate while it runs (measured with 5.1: only libx264's does).
     pub rate_while_running: bool,
     pub full_range: bool,
 }
@@ -145,11 +146,10 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
             settings: set(&[(c"huffman", "default"), (c"force_duplicated_matrix", "1")]),
             ticks: 1,
             key_distance: 1,
-            rate_while_running: true,
             full_range: true,
             ..timed
         },
-        _ => VideoCoding { multiple: 4, ticks: 1, rate_while_running: true, ..timed },
+        _ => VideoCoding { multiple: 4, ticks: 1, ..timed },
     }
 }
 

@@ -51,8 +51,10 @@ impl VideoDecoder {
         let context = name.and_then(CodecContext::decoder).ok_or(CoderError::Missing { codec, what })?;
         let open = |source| CoderError::Open { codec, what, source };
         let mut context = context.map_err(open)?;
-        let most_pixels = i64::from(largest.width) * i64::from(largest.height);
-        context.set_up_video_decoder(most_pixels);
+        // FFmpeg compares what it allocates, whole blocks and margins, before it decodes; `finish` goes by the picture itself.
+        let blocks = |pixels: u32| (i64::from(pixels.div_ceil(128)) + 1) * 128;
+        let most_pixels = blocks(largest.width) * blocks(largest.height);
+        context.set_up_video_decoder(most_pixels, codec == Codec::Mjpeg);
         context.open(&[]).map_err(open)?;
         Ok(VideoDecoder { codec, context, converter: PictureConverter::default(), largest, sound: false })
     }
@@ -73,7 +75,8 @@ impl VideoDecoder {
         sent.and(self.receive(at, out))
     }
 
-    /// Says that part of the stream never arrived: what follows counts as damaged up to the next key frame.
+    /// Says that part of the stream never arrived: what follows counts as damaged up to the next key frame. No decoder can tell
+    /// that a frame is missing, and those of VP9 and H.265 hardly that the end of one is.
     pub fn note_loss(&mut self) {
         self.sound = false;
     }
@@ -108,7 +111,7 @@ impl VideoDecoder {
             self.sound = false;
             return Err(CoderError::TooLarge { width, height });
         }
-        let damaged = frame.is_damaged();
+        let damaged = frame.is_damaged() || self.context.take_fault();
         self.sound = !damaged && (self.sound || frame.is_key());
         let at = frame.pts().and_then(|pts| u64::try_from(pts).ok()).map_or(at, MediaTime::from_nanos);
         let frame = match frame.is_i420() {

@@ -166,6 +166,7 @@ impl VideoEncoder {
                     open.bitrate = wanted;
                 }
                 let begun = *open.at.get_or_insert(picture.at);
+                let key = key || self.coding.key_distance == 1;
                 if open.bitrate == wanted || !(key || worth_reopening(open.bitrate, wanted, picture.at.since(begun))) {
                     return Ok(());
                 }

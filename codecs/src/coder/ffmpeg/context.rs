@@ -4,14 +4,17 @@ use super::{Frame, OUT_OF_MEMORY, SampleLayout, check, log};
 use crate::coder::Cause;
 use bytes::Bytes;
 use ffmpeg_next::ffi;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Owns a coder. Set up first, then opened; a coder that is dropped forgets what it still held.
 pub(in crate::coder) struct CodecContext {
     context: NonNull<ffi::AVCodecContext>,
     codec: *const ffi::AVCodec,
     packet: Packet,
+    /// Set when a part of a decoder's work failed that FFmpeg itself does not ask about. The context points to it.
+    fault: Box<AtomicBool>,
 }
 
 // SAFETY: a codec context may be used by any thread, by one at a time, which `&mut self` sees to. `codec` is constant.
@@ -84,7 +87,7 @@ impl CodecContext {
         // SAFETY: a codec of FFmpeg's own list; returns a fresh context or null.
         let packet = Packet::new()?;
         let context = NonNull::new(unsafe { ffi::avcodec_alloc_context3(codec) }).ok_or(OUT_OF_MEMORY)?;
-        let mut made = CodecContext { context, codec, packet };
+        let mut made = CodecContext { context, codec, packet, fault: Box::default() };
         made.get_mut().thread_count = 1;
         Ok(made)
     }
@@ -99,12 +102,30 @@ impl CodecContext {
         unsafe { self.context.as_mut() }
     }
 
-    /// For a video decoder: no delay for reordering, times in nanoseconds, pictures of at most so many pixels.
-    pub(in crate::coder) fn set_up_video_decoder(&mut self, most_pixels: i64) {
+    /// For a video decoder: no delay for reordering, times in nanoseconds, pictures of at most so many pixels. `strict` has
+    /// it refuse what does not conform, where that is how it notices missing data.
+    pub(in crate::coder) fn set_up_video_decoder(&mut self, most_pixels: i64, strict: bool) {
         let c = self.get_mut();
         c.flags |= ffi::AV_CODEC_FLAG_LOW_DELAY as i32;
         c.pkt_timebase = ffi::AVRational { num: 1, den: 1_000_000_000 };
         c.max_pixels = most_pixels;
+        if strict {
+            c.err_recognition |= ffi::AV_EF_EXPLODE;
+        }
+        self.watch_jobs();
+    }
+
+    /// Has FFmpeg's work done by `run_jobs`, from opening on.
+    fn watch_jobs(&mut self) {
+        let fault: *const AtomicBool = &*self.fault;
+        let c = self.get_mut();
+        c.opaque = fault.cast_mut().cast();
+        c.execute2 = Some(run_jobs);
+    }
+
+    /// Whether part of the data turned out to be faulty since this was last asked.
+    pub(in crate::coder) fn take_fault(&mut self) -> bool {
+        self.fault.swap(false, Ordering::Relaxed)
     }
 
     pub(in crate::coder) fn set_up_video_encoder(&mut self, shape: &VideoShape) {
@@ -289,6 +310,34 @@ impl CodecContext {
 
 fn nothing_yet(code: i32) -> bool {
     code == ffi::AVERROR(ffmpeg_next::error::EAGAIN) || code == ffi::AVERROR_EOF
+}
+
+type Job = unsafe extern "C" fn(*mut ffi::AVCodecContext, *mut c_void, i32, i32) -> i32;
+
+/// What FFmpeg does by default on one thread, but notes when a job fails: the VP8 decoder says so only there when its data has
+/// come to an end too early.
+unsafe extern "C" fn run_jobs(
+    context: *mut ffi::AVCodecContext,
+    job: Option<Job>,
+    argument: *mut c_void,
+    results: *mut i32,
+    count: i32,
+) -> i32 {
+    let Some(job) = job else { return 0 };
+    for i in 0..count {
+        // SAFETY: FFmpeg's own function with FFmpeg's own arguments, which has it called for 0 to count; `results`, if any, has room
+        // for as many; `opaque` points to the flag of the CodecContext that owns this context, and outlives it.
+        unsafe {
+            let result = job(context, argument, i, 0);
+            if !results.is_null() {
+                *results.add(i as usize) = result;
+            }
+            if result < 0 {
+                (*(*context).opaque.cast::<AtomicBool>()).store(true, Ordering::Relaxed);
+            }
+        }
+    }
+    0
 }
 
 impl Drop for CodecContext {

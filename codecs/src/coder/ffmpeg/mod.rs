@@ -26,10 +26,16 @@ fn check(code: i32) -> Result<i32, Cause> {
     if code < 0 { Err(Cause(code)) } else { Ok(code) }
 }
 
-const OUT_OF_MEMORY: Cause = Cause(ffi::AVERROR(libc_enomem()));
+const OUT_OF_MEMORY: Cause = Cause(ffi::AVERROR(ffmpeg_next::error::ENOMEM));
 
-const fn libc_enomem() -> i32 {
-    ffmpeg_next::error::ENOMEM
+/// FFmpeg's text for an error code.
+pub(super) fn describe(code: i32) -> String {
+    let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE as usize];
+    // SAFETY: the room is as long as said, and FFmpeg ends the text with a zero whether it knows the code or not.
+    unsafe {
+        ffi::av_strerror(code, text.as_mut_ptr(), text.len());
+        CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned()
+    }
 }
 
 pub(super) fn has_decoder(name: &CStr) -> bool {

@@ -49,12 +49,18 @@ impl SoundConverter {
         };
         check(made)?;
         let converter = SoundConverter { context: NonNull::new(context).ok_or(OUT_OF_MEMORY)?, to_rate, to_channels };
-        // SAFETY: a context that is not initialised yet takes options by name.
+        // SAFETY: a context that is not initialised yet takes options by name, and a matrix of as many rows as channels leave
+        // (eight at most) and as many columns as enter (one).
         unsafe {
             if elastic {
                 check(ffi::av_opt_set_int(context.cast(), c"flags".as_ptr(), i64::from(ffi::SWR_FLAG_RESAMPLE), 0))?;
                 // Without it, a ratio that is off by some millionths steps from filter phase to filter phase, audibly.
                 check(ffi::av_opt_set_int(context.cast(), c"linear_interp".as_ptr(), 1, 0))?;
+            }
+            if from.2 == 1 {
+                // Each channel gets what there is; by itself FFmpeg would take 3 dB away.
+                let ones = [1.0; 8];
+                check(ffi::swr_set_matrix(context, ones.as_ptr(), 1))?;
             }
             check(ffi::swr_init(context))?;
         }
