@@ -1,0 +1,49 @@
+//! FFmpeg's memory, owned. Enters and leaves: the engine's pictures and sound, byte slices, numbers. What is here knows how to
+//! hold FFmpeg's objects safely, and must never decide anything about media: that is for the rooms above.
+#![allow(unsafe_code)]
+
+mod amr;
+mod context;
+mod frame;
+mod graph;
+mod log;
+mod swr;
+mod sws;
+
+pub(super) use amr::{AmrEncoder, has_amr_encoder};
+pub(super) use context::{CodecContext, EncodedPacket, Received, VideoShape};
+pub(super) use frame::{Frame, SampleLayout};
+pub(super) use graph::FilterGraph;
+pub(super) use swr::SoundConverter;
+pub(super) use sws::PictureConverter;
+
+use super::Cause;
+use ffmpeg_next::ffi;
+use std::ffi::CStr;
+
+/// A zero or positive return value, or why not.
+fn check(code: i32) -> Result<i32, Cause> {
+    if code < 0 { Err(Cause(code)) } else { Ok(code) }
+}
+
+const OUT_OF_MEMORY: Cause = Cause(ffi::AVERROR(ffmpeg_next::error::ENOMEM));
+
+/// FFmpeg's text for an error code.
+pub(super) fn describe(code: i32) -> String {
+    let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE as usize];
+    // SAFETY: the room is as long as said, and FFmpeg ends the text with a zero whether it knows the code or not.
+    unsafe {
+        ffi::av_strerror(code, text.as_mut_ptr(), text.len());
+        CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned()
+    }
+}
+
+pub(super) fn has_decoder(name: &CStr) -> bool {
+    // SAFETY: the name is a C string, and FFmpeg's list of coders is constant.
+    unsafe { !ffi::avcodec_find_decoder_by_name(name.as_ptr()).is_null() }
+}
+
+pub(super) fn has_encoder(name: &CStr) -> bool {
+    // SAFETY: as above.
+    unsafe { !ffi::avcodec_find_encoder_by_name(name.as_ptr()).is_null() }
+}

@@ -1,0 +1,253 @@
+//! Pictures to coded video.
+
+use super::ffmpeg::{CodecContext, EncodedPacket, Frame, PictureConverter, Received, VideoShape};
+use super::tables::{self, VideoCoding};
+use super::{CoderError, EncodedFrame};
+use bytes::Bytes;
+use rivero_engine::{Codec, MediaTime, Picture};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Bits a second that all encoders here take.
+const LOWEST: u32 = 1_000;
+const HIGHEST: u32 = 200_000_000;
+
+/// An encoder that must be opened anew for another rate costs a key frame each time. So it follows at once only when a key frame
+/// is due anyhow, and else when the rate has changed by an eighth, at most this often; a lower rate is the more urgent.
+const REOPEN_LOWER: Duration = Duration::from_millis(500);
+const REOPEN_HIGHER: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum H264Profile {
+    /// What WebRTC peers agree upon first (profile-level-id 42e0xx, RFC 6184).
+    #[default]
+    Baseline,
+    Main,
+    High,
+}
+
+impl H264Profile {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            H264Profile::Baseline => "baseline",
+            H264Profile::Main => "main",
+            H264Profile::High => "high",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VideoSettings {
+    /// Pixels. Pictures of another size are taken too: they begin a new stream.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Bits a second; brought within what encoders take.
+    pub bitrate: u32,
+    /// Frames a second that are to be expected.
+    pub frame_rate: u32,
+    pub threads: u32,
+    /// Of H.264 only.
+    pub profile: H264Profile,
+}
+
+impl VideoSettings {
+    /// Kurento's: 300 kbps, one thread; 30 frames a second.
+    pub fn new(width: u32, height: u32) -> Self {
+        VideoSettings { width, height, bitrate: 300_000, frame_rate: 30, threads: 1, profile: H264Profile::default() }
+    }
+}
+
+/// Encodes one stream, without delay: one picture in, one frame out (rarely none, where a codec may drop a picture).
+///
+/// The frames are cut down to an even width and height for H.264 and H.265, and to a multiple of four for H.263.
+pub struct VideoEncoder {
+    codec: Codec,
+    settings: VideoSettings,
+    coding: VideoCoding,
+    open: Option<Opened>,
+    converter: PictureConverter,
+}
+
+/// An encoder for one size.
+struct Opened {
+    context: CodecContext,
+    /// As it was asked for.
+    size: (u32, u32),
+    /// What is left of it after cutting.
+    cut: (u32, u32),
+    bitrate: u32,
+    at: Option<MediaTime>,
+    last_pts: Option<i64>,
+    /// What went in and has not come out.
+    inside: VecDeque<(i64, MediaTime)>,
+}
+
+impl VideoEncoder {
+    pub fn new(codec: Codec, settings: VideoSettings) -> Result<Self, CoderError> {
+        let what = "video encoder";
+        if !tables::is_video(codec) {
+            return Err(CoderError::Missing { codec, what });
+        }
+        let settings = VideoSettings {
+            bitrate: settings.bitrate.clamp(LOWEST, HIGHEST),
+            frame_rate: settings.frame_rate.clamp(1, 240),
+            threads: settings.threads.clamp(1, 16),
+            ..settings
+        };
+        let coding = tables::video_coding(codec, settings.profile);
+        let mut encoder = VideoEncoder { codec, settings, coding, open: None, converter: PictureConverter::default() };
+        encoder.open = Some(encoder.opened(settings.width, settings.height)?);
+        Ok(encoder)
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Bits a second that it aims at.
+    pub fn bitrate(&self) -> u32 {
+        self.settings.bitrate
+    }
+
+    /// Bits a second from the next picture on, or as soon as the encoder can follow; brought within what encoders take.
+    pub fn set_bitrate(&mut self, bps: u32) {
+        self.settings.bitrate = bps.clamp(LOWEST, HIGHEST);
+    }
+
+    /// Encodes a picture and appends what leaves. `key` asks for a key frame, which then is this picture's.
+    pub fn encode(&mut self, picture: &Picture, key: bool, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
+        check_picture(picture)?;
+        self.follow(picture, key)?;
+        let failed = |source| CoderError::Failed { what: "encoding", source };
+        let frame_nanos = 1_000_000_000 / u64::from(self.settings.frame_rate);
+        let ticks = i64::from(self.coding.ticks);
+        let open = self.open.as_mut().expect("follow has opened it");
+        let (width, height) = open.cut;
+        let mut frame = Frame::around(picture, width, height).map_err(failed)?;
+        if self.coding.full_range {
+            frame = self.converter.to_i420(&frame, width, height, true).map_err(failed)?;
+        }
+        let now = (u128::from(picture.at.as_nanos()) * ticks as u128 / u128::from(frame_nanos)) as i64;
+        let pts = match (open.last_pts, ticks) {
+            (None, 1) => 0,
+            (None, _) => now,
+            // An encoder that counts frames would take a gap for pictures that it should have got.
+            (Some(last), 1) => last + 1,
+            (Some(last), _) => now.max(last + 1),
+        };
+        open.last_pts = Some(pts);
+        frame.set_pts(pts);
+        frame.set_key(key);
+        open.context.send_frame(&frame).map_err(failed)?;
+        open.inside.push_back((pts, picture.at));
+        self.receive(out)
+    }
+
+    /// Appends what the encoder still holds, and ends the stream: the next picture begins another.
+    pub fn flush(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let ended = open.context.send_end(true);
+        let received = ended.map_err(|source| CoderError::Failed { what: "encoding", source });
+        let received = received.and_then(|()| self.receive(out));
+        self.open = None;
+        received
+    }
+
+    /// Makes the encoder fit the picture and the rate.
+    fn follow(&mut self, picture: &Picture, key: bool) -> Result<(), CoderError> {
+        let wanted = self.settings.bitrate;
+        let (constant, buffer) = (self.coding.constant, self.coding.buffer_ms);
+        let size = (picture.width, picture.height);
+        match &mut self.open {
+            Some(open) if open.size == size => {
+                if open.bitrate != wanted && self.coding.rate_while_running {
+                    open.context.set_rates(wanted, constant, buffer);
+                    open.bitrate = wanted;
+                }
+                let begun = *open.at.get_or_insert(picture.at);
+                let key = key || self.coding.key_distance == 1;
+                if open.bitrate == wanted || !(key || worth_reopening(open.bitrate, wanted, picture.at.since(begun))) {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        self.open = None;
+        let opened = self.opened(picture.width, picture.height)?;
+        self.open.insert(opened).at = Some(picture.at);
+        Ok(())
+    }
+
+    fn opened(&self, width: u32, height: u32) -> Result<Opened, CoderError> {
+        let (codec, what, coding) = (self.codec, "video encoder", &self.coding);
+        let cut = (width - width % coding.multiple, height - height % coding.multiple);
+        if cut.0 == 0 || cut.1 == 0 || width > 16384 || height > 16384 {
+            return Err(CoderError::Refused("a picture too small or too large to encode"));
+        }
+        let context = tables::encoder(codec).and_then(CodecContext::encoder);
+        let open = |source| CoderError::Open { codec, what, source };
+        let mut context = context.ok_or(CoderError::Missing { codec, what })?.map_err(open)?;
+        context.set_up_video_encoder(&VideoShape {
+            width: cut.0,
+            height: cut.1,
+            frame_rate: self.settings.frame_rate,
+            ticks: coding.ticks,
+            key_distance: coding.key_distance,
+            threads: self.settings.threads,
+            full_range: coding.full_range,
+        });
+        let bitrate = self.settings.bitrate;
+        context.set_rates(bitrate, coding.constant, coding.buffer_ms);
+        context.open(&coding.settings).map_err(open)?;
+        Ok(Opened { context, size: (width, height), cut, bitrate, at: None, last_pts: None, inside: VecDeque::new() })
+    }
+
+    fn receive(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        loop {
+            let packet = match open.context.receive_packet() {
+                Ok(Received::One(packet)) => packet,
+                Ok(Received::Nothing) => return Ok(()),
+                Err(source) => return Err(CoderError::Failed { what: "encoding", source }),
+            };
+            let EncodedPacket { data, pts, key } = packet;
+            // Whatever is older was dropped by the encoder: none of ours reorders.
+            while open.inside.front().is_some_and(|&(earlier, _)| earlier < pts) {
+                open.inside.pop_front();
+            }
+            let Some((_, at)) = open.inside.pop_front() else { continue };
+            let data = if self.codec == Codec::Av1 { without_delimiter(data) } else { data };
+            out.push(EncodedFrame { data, at, key });
+        }
+    }
+}
+
+fn worth_reopening(now: u32, wanted: u32, since: Duration) -> bool {
+    let wait = if wanted < now { REOPEN_LOWER } else { REOPEN_HIGHER };
+    now.abs_diff(wanted) >= now / 8 && since >= wait
+}
+
+/// AV1 without the temporal delimiter that an encoder begins each temporal unit with (AV1 specification, section 5.6).
+fn without_delimiter(data: Bytes) -> Bytes {
+    match data.strip_prefix(&[0x12, 0x00]) {
+        Some(rest) => data.slice_ref(rest),
+        None => data,
+    }
+}
+
+/// FFmpeg reads what width, height and strides say: they must be true.
+pub(super) fn check_picture(picture: &Picture) -> Result<(), CoderError> {
+    if picture.width == 0 || picture.height == 0 || picture.width > 16384 || picture.height > 16384 {
+        return Err(CoderError::Refused("a picture of no size, or of too large a size"));
+    }
+    for (i, plane) in picture.planes.iter().enumerate() {
+        let (wide, high) = picture.plane_size(i);
+        let (wide, high) = (wide as usize, high as usize);
+        let whole = plane.stride.checked_mul(high - 1).and_then(|rows| rows.checked_add(wide));
+        if plane.stride < wide || i32::try_from(plane.stride).is_err() || whole.is_none_or(|n| plane.data.len() < n) {
+            return Err(CoderError::Refused("a plane that is smaller than its picture"));
+        }
+    }
+    Ok(())
+}
