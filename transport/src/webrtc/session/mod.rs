@@ -175,10 +175,10 @@ impl WebRtcSession {
 
     /// Asks to be woken when the first transport, or a delayed request, wants it.
     fn rearm(&mut self, out: &mut Outbox) {
-        let lines = self.transports.iter().flat_map(|transport| &transport.lines);
+        let alive = || self.transports.iter().filter(|transport| transport.alive);
+        let lines = alive().flat_map(|transport| &transport.lines);
         let delayed = lines.filter(|line| line.key_frame.wanted).filter_map(|line| line.key_frame.last);
-        let alive = self.transports.iter().filter(|transport| transport.alive);
-        let due = alive.flat_map(|transport| {
+        let due = alive().flat_map(|transport| {
             let report = transport.outgoing.as_ref().and_then(|outgoing| outgoing.report_due);
             let missing = transport.lines.iter().filter_map(|line| line.missing.due());
             let bitrates = transport.lines.iter().filter_map(|line| line.bitrates.as_ref()?.due());
@@ -202,6 +202,10 @@ impl WebRtcSession {
             self.ask_reflexive(out);
         }
         for index in 0..self.transports.len() {
+            // Without the peer's consent nothing may be sent to it (RFC 7675, section 5.1).
+            if !self.transports[index].alive {
+                continue;
+            }
             self.ask_again(index, now);
             self.heal(index, now);
             self.report_sent(index, now);

@@ -36,6 +36,10 @@ impl WebRtcSession {
     /// A consumer cannot go on without a key frame.
     pub(super) fn want_key_frame(&mut self, kind: MediaKind, out: &mut Outbox) {
         for transport in 0..self.transports.len() {
+            // Without the peer's consent nothing may be sent to it (RFC 7675, section 5.1).
+            if !self.transports[transport].alive {
+                continue;
+            }
             for line in &mut self.transports[transport].lines {
                 line.key_frame.wanted |= line.plan.kind == kind && kind == MediaKind::Video && line.plan.receives;
             }
