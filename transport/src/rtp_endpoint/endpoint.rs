@@ -3,12 +3,13 @@
 use super::plan::{LinePlan, RtpCommand};
 use super::session::RtpSession;
 use crate::net::local_addresses;
+use crate::rtp::format::PayloadType;
 use crate::sdp::{
     self, ABS_SEND_TIME, Crypto, Kind, LocalCodec, OfferOptions, OfferedMedia, RtpLine, RtpLocal, SdpError,
     SessionDescription,
 };
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
-use crate::webrtc::endpoint::{payload_type, random_u32};
+use crate::webrtc::endpoint::random_u32;
 use crate::webrtc::{NegotiationError, SessionReport};
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
@@ -282,7 +283,7 @@ fn plan(place: usize, line: &RtpLine, local: &RtpLocal) -> Option<LinePlan> {
         kind,
         sends: line.direction.sends(),
         receives: line.direction.receives(),
-        payload_types: line.codecs.iter().filter_map(payload_type).collect(),
+        payload_types: line.codecs.iter().filter_map(PayloadType::new).collect(),
         local_ssrc: line.local_ssrc,
         remote,
         remote_rtcp,

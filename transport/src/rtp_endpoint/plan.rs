@@ -1,9 +1,9 @@
 //! What the two halves tell each other: the negotiated facts of each line without any text, and what happens to the session.
 
+use crate::rtp::format::PayloadType;
 use crate::sdp::Crypto;
 use crate::webrtc::SessionReport;
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
-use crate::webrtc::plan::PayloadType;
 use rivero_engine::MediaKind;
 use std::net::SocketAddr;
 use tokio::sync::oneshot;

@@ -4,17 +4,18 @@ use super::Certificate;
 use super::bitrate::{BandwidthLimits, RembParams};
 use super::data::{ChannelOptions, DataChannelError};
 use super::event::SessionReport;
-use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPlan};
+use super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
 use super::session::WebRtcSession;
 use crate::net::nat::{ServerAddress, TurnUrl};
 use crate::net::{Mark, local_addresses};
+use crate::rtp::format::PayloadType;
 use crate::sdp::{
     self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, MID, Modern,
     Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, SdpError, SessionDescription, TRANSPORT_CC,
 };
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
-use rivero_engine::{Caps, Codec, Element, EngineError, MediaKind, Pipeline};
+use rivero_engine::{Element, EngineError, MediaKind, Pipeline};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -470,7 +471,7 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
         kind,
         sends,
         receives,
-        payload_types: media.codecs.iter().filter_map(payload_type).collect(),
+        payload_types: media.codecs.iter().filter_map(PayloadType::new).collect(),
         local_ssrc: media.local_ssrc.unwrap_or_default(),
         remote_ssrcs: media.remote.ssrcs.iter().copied().take(1).collect(),
         abs_send_time: media.extension(ABS_SEND_TIME),
@@ -478,24 +479,6 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
         mid: media.extension(MID).map(|id| (id, media.mid.clone())),
         local_rtx_ssrc: media.local_rtx_ssrc,
         remote_rtx_ssrc: media.remote.rtx.first().map(|(_, repair)| *repair),
-    })
-}
-
-pub(crate) fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
-    let name = Codec::parse(&codec.name)?;
-    let caps = match name.kind() {
-        MediaKind::Audio => Caps::audio(name, codec.clock_rate, codec.channels.unwrap_or(1)),
-        _ => Caps::video(name, codec.fmtp.as_deref()),
-    };
-    let has = |wanted: &str| codec.feedback.iter().any(|feedback| feedback == wanted);
-    Some(PayloadType {
-        number: codec.pt,
-        caps,
-        pli: has("nack pli"),
-        fir: has("ccm fir"),
-        nack: has("nack"),
-        remb: has("goog-remb"),
-        rtx: codec.rtx,
     })
 }
 

@@ -3,10 +3,9 @@
 //! Enters: datagrams. Leaves: packets, and what is reported of their sources. It must never know where they came from.
 
 use crate::rtcp::ReportBlock;
+use crate::rtp::header::{Arrived, Header, header_length};
+use crate::rtp::source::Source;
 use crate::srtp::RtpOpener;
-use crate::webrtc::session::reception::header_length;
-use crate::webrtc::source::Source;
-use bytes::Bytes;
 use rivero_engine::MediaTime;
 
 /// How many sources are remembered; the one unheard for longest makes room.
@@ -30,19 +29,6 @@ struct Known {
     strange: (u16, u8),
 }
 
-/// An RTP packet, opened.
-pub struct Arrived {
-    pub ssrc: u32,
-    /// The same for all packets that belong to one count of numbers.
-    pub stream: u32,
-    /// Extended by the count of rollovers.
-    pub sequence: u64,
-    pub timestamp: u32,
-    pub marker: bool,
-    /// Without padding.
-    pub payload: Bytes,
-}
-
 impl Sources {
     pub fn plain() -> Self {
         Sources { opener: RtpOpener::plain(), authenticates: false, mki: (0, 0), known: Vec::new() }
@@ -60,9 +46,8 @@ impl Sources {
 
     /// The packet in a datagram; `clock_rate` in Hz is that of its payload type. `None` when it is broken, forged, or came before.
     pub fn open(&mut self, datagram: &[u8], clock_rate: u32, now: MediaTime) -> Option<Arrived> {
-        let [first, second, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3, ..] = *datagram else { return None };
-        let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
-        let number = u16::from_be_bytes([n0, n1]);
+        let header = Header::read(datagram)?;
+        let Header { ssrc, number, .. } = header;
         let known = self.known.iter().position(|known| known.source.ssrc == ssrc);
         let sequence = match known {
             Some(at) => self.known[at].place(number, self.authenticates, clock_rate)?,
@@ -73,22 +58,11 @@ impl Sources {
         let bytes = without_mki.as_deref().unwrap_or(datagram);
         self.opener.open(bytes, header_length(bytes)?, (sequence >> 16) as u32, &mut payload)?;
         let at = known.unwrap_or_else(|| self.welcome(ssrc, clock_rate));
-        let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
         let found = &mut self.known[at];
-        found.source.note(sequence, timestamp, now);
+        found.source.note(sequence, header.timestamp, now);
         found.strange = (0, 0);
-        if first & 0x20 != 0 {
-            let padding = usize::from(*payload.last()?);
-            payload.truncate(payload.len().checked_sub(padding)?);
-        }
-        Some(Arrived {
-            ssrc,
-            stream: ssrc.wrapping_add(found.epoch.wrapping_mul(0x9e37_79b9)),
-            sequence,
-            timestamp,
-            marker: second & 0x80 != 0,
-            payload: Bytes::from(payload),
-        })
+        let stream = ssrc.wrapping_add(found.epoch.wrapping_mul(0x9e37_79b9));
+        Some(Arrived { stream, ..header.arrived(sequence, payload)? })
     }
 
     fn welcome(&mut self, ssrc: u32, clock_rate: u32) -> usize {
