@@ -7,6 +7,7 @@
 //! [`webrtc`] is `WebRtcEndpoint`, [`rtp_endpoint`] is `RtpEndpoint`, and `rtp` is what both do with media; [`sdp`] is text and what
 //! follows from it; [`srtp`] and [`rtcp`] are bytes. [`testing`] runs a worker on simulated time over simulated networks.
 
+mod negotiation;
 pub mod net;
 pub mod rtcp;
 mod rtp;

@@ -28,18 +28,19 @@ pub mod bitrate;
 mod certificate;
 mod crypto;
 mod data;
-pub(crate) mod endpoint;
+mod endpoint;
 pub(crate) mod event;
 mod extension;
 pub(crate) mod plan;
 pub(crate) mod session;
 
+pub use crate::negotiation::NegotiationError;
 pub use crate::rtp::header::header_length;
 pub use crate::rtp::keyframe::starts_key_frame;
 pub use certificate::{Certificate, CertificateError};
 pub use crypto::{Handshake, Watch, WorkerCrypto};
 pub use data::{ChannelOptions, ChannelReport, ChannelState, DataChannelError, DataReport, MOST_CHANNELS};
-pub use endpoint::{EndpointOptions, NegotiationError, WebRtcConfig, WebRtcEndpoint};
+pub use endpoint::{EndpointOptions, WebRtcConfig, WebRtcEndpoint};
 pub use event::{
     CandidatePair, CertificateReport, DtlsState, IceState, IceStatus, SessionReport, StreamReport, TransportReport,
     TransportStatus, WebRtcEvent,
