@@ -15,19 +15,44 @@ pub(crate) struct Outbound {
     kind: MediaKind,
     /// Where REMB is negotiated.
     rate: Option<SendRate>,
+    /// What the peer's description allows of video, in bps.
+    most: Option<u64>,
     pub report: StreamReport,
 }
 
 impl Outbound {
     pub fn new(kind: MediaKind, ours: u32, types: &[PayloadType], remb: &RembParams) -> Self {
         let rate = has_remb(kind, types).then(|| SendRate::new(remb));
-        Outbound { kind, rate, report: StreamReport { kind: Some(kind), ssrc: ours, ..StreamReport::default() } }
+        Outbound {
+            kind,
+            rate,
+            most: None,
+            report: StreamReport { kind: Some(kind), ssrc: ours, ..StreamReport::default() },
+        }
+    }
+
+    /// The peer's description allows so much, in bps: that holds beside what it says later. Of video only: nothing that plays or sends
+    /// sound can go slower.
+    pub fn limited(mut self, most: Option<u64>) -> Self {
+        self.most = most.filter(|_| self.kind == MediaKind::Video);
+        self
     }
 
     /// The peer is connected and has said nothing yet.
     pub fn begin(&self, limits: &BandwidthLimits, out: &mut Outbox) {
-        if let Some(rate) = &self.rate {
-            out.feedback(port_of(self.kind), Feedback::Bitrate(rate.begin(limits)));
+        self.tell(self.rate.as_ref().map(|rate| rate.begin(limits)), out);
+    }
+
+    /// Says again what the description allows, or it is forgotten; a peer that sends REMB is heard anyway.
+    pub fn repeat(&self, out: &mut Outbox) {
+        if self.rate.is_none() {
+            self.tell(None, out);
+        }
+    }
+
+    fn tell(&self, bps: Option<u64>, out: &mut Outbox) {
+        if let Some(bps) = [bps, self.most].into_iter().flatten().min() {
+            out.feedback(port_of(self.kind), Feedback::Bitrate(bps));
         }
     }
 
@@ -35,7 +60,8 @@ impl Outbound {
     pub fn on_remb(&mut self, bps: u64, limits: &BandwidthLimits, out: &mut Outbox) {
         self.report.remb = bps;
         if let Some(rate) = &mut self.rate {
-            out.feedback(port_of(self.kind), Feedback::Bitrate(rate.take(bps, limits)));
+            let bps = rate.take(bps, limits);
+            self.tell(Some(bps), out);
         }
     }
 

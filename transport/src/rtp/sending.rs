@@ -89,29 +89,38 @@ impl Outgoing {
         }
     }
 
-    /// Tells the peer how our time stamps and the clock belong together, once a second while something is sent.
-    pub fn report(&mut self, net: &LocalNet, way: Option<&Way>, lines: &mut [SendLine], cname: &str, now: MediaTime) {
+    /// Tells the peer how our time stamps and the clock belong together, once a second while something is sent. True when that was
+    /// due, and something was sent.
+    pub fn report(
+        &mut self,
+        net: &LocalNet,
+        way: Option<&Way>,
+        lines: &mut [SendLine],
+        cname: &str,
+        now: MediaTime,
+    ) -> bool {
         if self.report_due.is_none_or(|due| due > now) {
-            return;
+            return false;
         }
         let ntp = NtpTime::from(net.clock.wall(now));
-        let mut sent = false;
+        let news = |line: &&mut SendLine| line.packets != line.reported;
+        let sent = lines.iter_mut().any(|line| news(&line));
         if let Some(way) = way {
             net.fill(|buffer| {
                 self.send_rtcp(way, buffer, |out| {
-                    for line in lines.iter_mut().filter(|line| line.packets != line.reported) {
+                    for line in lines.iter_mut().filter(news) {
                         let Some(rtp_timestamp) = line.rewriter.timestamp_at(now) else { continue };
-                        line.reported = line.packets;
                         let (packets, octets) = (line.packets as u32, line.bytes as u32);
                         let report = rtcp::SenderInfo { ntp, rtp_timestamp, packets, octets };
                         rtcp::write_sender_report(out, line.ssrc, &report, cname);
-                        sent = true;
                     }
                 });
             });
         }
+        lines.iter_mut().for_each(|line| line.reported = line.packets);
         // Nothing was sent since the last report: sleep until something is.
         self.report_due = sent.then(|| now + REPORT_INTERVAL);
+        sent
     }
 }
 

@@ -10,7 +10,7 @@ use crate::webrtc::SessionReport;
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
-use rivero_engine::{Element, EngineError, MediaKind, Pipeline};
+use rivero_engine::{Codec, Element, EngineError, MediaKind, Pipeline};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard};
 
@@ -52,6 +52,11 @@ impl RtpEndpoint {
         options: RtpOptions,
         config: RtpConfig,
     ) -> Result<Self, EngineError> {
+        let config = RtpConfig {
+            audio_codecs: carried(config.audio_codecs),
+            video_codecs: carried(config.video_codecs),
+            ..config
+        };
         let name = label.clone();
         let spec = NodeSpec {
             class: "RtpEndpoint",
@@ -182,6 +187,15 @@ impl RtpEndpoint {
     }
 }
 
+/// Whatever is negotiated must be carried as well: codecs that the graph knows no name for are left out.
+fn carried(codecs: Vec<LocalCodec>) -> Vec<LocalCodec> {
+    let (carried, others): (Vec<_>, Vec<_>) = codecs.into_iter().partition(|codec| Codec::parse(&codec.name).is_some());
+    for codec in others {
+        tracing::warn!(codec = codec.name, "a configured codec is not negotiated: nothing here can carry it");
+    }
+    carried
+}
+
 /// The first address of the family; that of the loopback interface on a machine without another.
 fn own_address(ipv6: bool) -> IpAddr {
     let found = local_addresses(&[]).into_iter().find(|address| address.is_ipv6() == ipv6);
@@ -206,6 +220,7 @@ fn plan(place: usize, line: &RtpLine, local: &RtpLocal) -> Option<LinePlan> {
         remote_rtcp,
         comedia: line.comedia,
         abs_send_time: line.extmaps.iter().find(|extmap| extmap.uri == ABS_SEND_TIME).map(|extmap| extmap.id),
+        most: line.remote.bandwidth_as.filter(|kbps| *kbps > 0).map(|kbps| kbps.saturating_mul(1000)),
         keys: local.crypto.clone().zip(line.remote_crypto.clone()),
     })
 }

@@ -33,9 +33,11 @@ impl RtpSession {
             if line.rtcp_lock.note(source, now) && line.plan.comedia {
                 line.rtcp_way = Some(way_back(&line.ports.rtcp.port, source, destination));
             }
+            line.rtcp_count += 1;
             for packet in rtcp::parse(plain) {
                 self.on_rtcp(at, packet, out);
             }
+            self.note_keys(at, out);
         }
         net.scratch.opened.set(room);
     }

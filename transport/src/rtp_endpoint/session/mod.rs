@@ -4,6 +4,7 @@
 //! graph; `feedback` for RTCP both ways; this file for the control side and the time.
 
 mod feedback;
+mod key;
 mod lock;
 mod receive;
 mod send;
@@ -20,6 +21,7 @@ use crate::rtp::voice::Voice;
 use crate::srtp::{Opener, RtpOpener, Sealer, SrtpError};
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
 use crate::webrtc::{IceStatus, SessionReport, StreamReport};
+use key::KeyUse;
 use lock::Lock;
 use rivero_engine::shard::BuildContext;
 use rivero_engine::{Body, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox};
@@ -62,10 +64,10 @@ struct Line {
     report_due: Option<MediaTime>,
     /// When the peer's RTCP was heard, while it counts as there.
     heard: Option<MediaTime>,
-    /// Packets that came under the peer's key, how many may, and whether the end was told.
-    key_use: u64,
-    key_life: u64,
-    key_told: bool,
+    /// Packets of RTCP that came.
+    rtcp_count: u64,
+    /// Of our key and of the peer's.
+    keys: Option<(KeyUse, KeyUse)>,
 }
 
 impl RtpSession {
@@ -165,12 +167,23 @@ impl RtpSession {
         let now = out.now();
         for at in 0..self.lines.len() {
             self.ask_peer(at, now);
-            self.report_sent(at, now);
+            self.report_sent(at, out);
             self.report_received(at, now);
         }
         if self.lines.iter_mut().filter_map(|line| line.heard.take_if(|heard| now.since(*heard) >= GONE)).count() > 0 {
             self.note_absence(out);
         }
+    }
+
+    /// Tells once for each key of a line that its end is near.
+    fn note_keys(&mut self, at: usize, out: &mut Outbox) {
+        let line = &mut self.lines[at];
+        let Some((ours, theirs)) = &mut line.keys else { return };
+        let kind = line.plan.kind;
+        let (rtcp_sent, _) = line.outgoing.sealer.rtcp_use();
+        let ending =
+            [ours.ends(line.send.packets, rtcp_sent), theirs.ends(line.inbound.report.packets, line.rtcp_count)];
+        ending.into_iter().filter(|ends| *ends).for_each(|_| out.tell(RtpEvent::KeySoftLimit { kind }));
     }
 
     /// The peer's RTCP is seen on a line.
@@ -192,14 +205,15 @@ impl RtpSession {
 
 impl Line {
     fn open(plan: LinePlan, ports: PortPair, remb: &RembParams) -> Result<Self, SrtpError> {
-        let (outgoing, sources, key_life) = match &plan.keys {
-            None => (Outgoing::new(Sealer::plain(), Opener::plain()), Sources::plain(), u64::MAX),
+        let (outgoing, sources, keys) = match &plan.keys {
+            None => (Outgoing::new(Sealer::plain(), Opener::plain()), Sources::plain(), None),
             Some((ours, theirs)) => {
                 let sealer = Sealer::with_master(ours.suite, &ours.key)?;
-                let opener = Opener::with_master(theirs.suite, &theirs.key)?;
-                let rtp = RtpOpener::with_master(theirs.suite, &theirs.key)?;
-                let sources = Sources::secured(rtp, theirs.mki_length, theirs.suite.tag_len());
-                (Outgoing::new(sealer, opener), sources, theirs.lifetime.unwrap_or(1 << 48))
+                let opener = Opener::with_master(theirs.suite, &theirs.key, theirs.mki_length)?;
+                let rtp = RtpOpener::with_master(theirs.suite, &theirs.key, theirs.mki_length)?;
+                let (_, most_rtcp) = sealer.rtcp_use();
+                let keys = (KeyUse::new(ours.lifetime).with_rtcp(most_rtcp), KeyUse::new(theirs.lifetime));
+                (Outgoing::new(sealer, opener), Sources::secured(rtp), Some(keys))
             }
         };
         let described = |remote: Option<SocketAddr>| remote.filter(|_| !plan.comedia);
@@ -214,13 +228,12 @@ impl Line {
             send,
             sources,
             inbound: Inbound::new(plan.kind, plan.local_ssrc, &plan.payload_types, remb),
-            outbound: Outbound::new(plan.kind, plan.local_ssrc, &plan.payload_types, remb),
+            outbound: Outbound::new(plan.kind, plan.local_ssrc, &plan.payload_types, remb).limited(plan.most),
             round_trip: None,
             report_due: None,
             heard: None,
-            key_use: 0,
-            key_life,
-            key_told: false,
+            rtcp_count: 0,
+            keys,
             plan,
             ports,
         })

@@ -2,15 +2,12 @@
 
 use super::{RtpSession, way_back, way_to};
 use crate::rtp::port_of;
-use crate::rtp_endpoint::plan::RtpEvent;
 use rivero_engine::Outbox;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Between two receiver reports.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// The end of a key is told when this part of its life is left.
-const SOFT_PART: u64 = 16;
 
 impl RtpSession {
     /// A datagram at a port of the line.
@@ -58,12 +55,7 @@ impl RtpSession {
         if line.heard.is_some() {
             line.heard = Some(now);
         }
-        line.key_use += 1;
         let kind = line.plan.kind;
-        if !line.key_told && line.key_use >= line.key_life - line.key_life / SOFT_PART {
-            line.key_told = true;
-            out.tell(RtpEvent::KeySoftLimit { kind });
-        }
         if !line.inbound.follows(arrived.stream) {
             tracing::debug!(endpoint = %self.label, %kind, ssrc = arrived.ssrc, "another source of RTP");
         }
@@ -73,5 +65,6 @@ impl RtpSession {
         }
         let (inbound, voice) = line.voice(&self.net, &self.cname);
         inbound.heal(now, voice);
+        self.note_keys(at, out);
     }
 }

@@ -3,7 +3,7 @@
 use super::{Line, RtpSession};
 use crate::rtcp;
 use crate::rtp::sending::Taken;
-use rivero_engine::{MediaTime, Outbox, Packet};
+use rivero_engine::{Outbox, Packet};
 
 impl RtpSession {
     pub(super) fn send(&mut self, packet: Packet, more: bool, out: &mut Outbox) {
@@ -20,10 +20,13 @@ impl RtpSession {
         }
     }
 
-    /// Tells the peer of what we send, where that is due.
-    pub(super) fn report_sent(&mut self, at: usize, now: MediaTime) {
-        let Line { outgoing, rtcp_way, send, .. } = &mut self.lines[at];
-        outgoing.report(&self.net, rtcp_way.as_ref(), std::slice::from_mut(send), &self.cname, now);
+    /// Tells the peer of what we send, where that is due, and the west what of it the peer wants.
+    pub(super) fn report_sent(&mut self, at: usize, out: &mut Outbox) {
+        let Line { outgoing, rtcp_way, send, outbound, .. } = &mut self.lines[at];
+        if outgoing.report(&self.net, rtcp_way.as_ref(), std::slice::from_mut(send), &self.cname, out.now()) {
+            outbound.repeat(out);
+        }
+        self.note_keys(at, out);
     }
 
     /// The last words of a line (RFC 3550 §6.6).

@@ -16,8 +16,6 @@ const RESTARTED: u8 = 5;
 pub struct Sources {
     opener: RtpOpener,
     authenticates: bool,
-    /// Bytes of the key's identifier before the tag (RFC 3711 §3.1), and of the tag.
-    mki: (usize, usize),
     known: Vec<Known>,
 }
 
@@ -31,12 +29,11 @@ struct Known {
 
 impl Sources {
     pub fn plain() -> Self {
-        Sources { opener: RtpOpener::plain(), authenticates: false, mki: (0, 0), known: Vec::new() }
+        Sources { opener: RtpOpener::plain(), authenticates: false, known: Vec::new() }
     }
 
-    /// `mki_length` and `tag_length` in bytes.
-    pub fn secured(opener: RtpOpener, mki_length: usize, tag_length: usize) -> Self {
-        Sources { opener, authenticates: true, mki: (mki_length, tag_length), known: Vec::new() }
+    pub fn secured(opener: RtpOpener) -> Self {
+        Sources { opener, authenticates: true, known: Vec::new() }
     }
 
     /// Whether what is opened is proved to be the peer's.
@@ -54,9 +51,7 @@ impl Sources {
             None => number.into(),
         };
         let mut payload = Vec::with_capacity(datagram.len());
-        let without_mki = cut_identifier(datagram, self.mki)?;
-        let bytes = without_mki.as_deref().unwrap_or(datagram);
-        self.opener.open(bytes, header_length(bytes)?, (sequence >> 16) as u32, &mut payload)?;
+        self.opener.open(datagram, header_length(datagram)?, (sequence >> 16) as u32, &mut payload)?;
         let at = known.unwrap_or_else(|| self.welcome(ssrc, clock_rate));
         let found = &mut self.known[at];
         found.source.note(sequence, header.timestamp, now);
@@ -120,15 +115,6 @@ impl Known {
     }
 }
 
-/// The datagram without the identifier of its key; `None` inside when there is none to cut, outside when it is too short.
-fn cut_identifier(datagram: &[u8], (length, tag): (usize, usize)) -> Option<Option<Vec<u8>>> {
-    if length == 0 {
-        return Some(None);
-    }
-    let end = datagram.len().checked_sub(tag + length)?;
-    Some(Some([&datagram[..end], &datagram[end + length..]].concat()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,8 +164,8 @@ mod tests {
             sealer.seal_rtp(&mut out, 0, 12, 0);
             out
         };
-        let opener = || RtpOpener::with_master(profile, &key).expect("46 bytes");
-        let mut sources = Sources::secured(opener(), 0, profile.tag_len());
+        let opener = RtpOpener::with_master(profile, &key, 0).expect("46 bytes");
+        let mut sources = Sources::secured(opener);
         for number in 0..20 {
             assert_eq!(open(&mut sources, &seal(number)), Some((number.into(), 9)));
         }
@@ -187,13 +173,5 @@ mod tests {
             assert_eq!(open(&mut sources, &seal(number)), None);
         }
         assert_eq!(open(&mut sources, &packet(21)), None, "and nothing without a tag");
-        // With an identifier of the key before the tag.
-        let mut identified = seal(22);
-        let tag = identified.split_off(identified.len() - 4);
-        identified.extend([0, 0, 0, 1]);
-        identified.extend(tag);
-        assert_eq!(open(&mut sources, &identified), None);
-        let mut sources = Sources::secured(opener(), 4, profile.tag_len());
-        assert_eq!(open(&mut sources, &identified), Some((22, 9)));
     }
 }
