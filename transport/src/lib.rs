@@ -4,11 +4,13 @@
 //! It must never know JSON, sessions of applications, codecs' insides beyond where a key frame begins, or files.
 //!
 //! [`worker`] drives one share of the graph on one thread; [`net`] is its sockets and the map from addresses to sessions;
-//! [`webrtc`] is `WebRtcEndpoint`, [`rtp_endpoint`] is `RtpEndpoint`; [`sdp`] is text and what follows from it; [`srtp`] and [`rtcp`] are what we send ourselves.
-//! [`testing`] runs a worker on simulated time over simulated networks.
+//! [`webrtc`] is `WebRtcEndpoint`, [`rtp_endpoint`] is `RtpEndpoint`, and `rtp` is what both do with media; [`sdp`] is text and what
+//! follows from it; [`srtp`] and [`rtcp`] are bytes. [`testing`] runs a worker on simulated time over simulated networks.
 
+mod negotiation;
 pub mod net;
 pub mod rtcp;
+mod rtp;
 pub mod rtp_endpoint;
 pub mod sdp;
 pub mod srtp;

@@ -1,136 +1,30 @@
 //! Two endpoints of one server talk to each other over loopback: one offers, one answers, on two workers, and what goes into
 //! the one comes out of the other. Nothing here waits for a time: every step waits for the notice that it depends on.
 
+mod house;
+
 use bytes::Bytes;
-use rivero_engine::graph::{Placement, Selection};
-use rivero_engine::notice::{ElementId, NoticeSink};
-use rivero_engine::testing::{Seen, Tell, probe};
-use rivero_engine::time::SystemClock;
-use rivero_engine::{
-    Body, Caps, Clock, Codec, Element, Feedback, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What,
-};
+use house::{House, on_loopback, pictures, vp8};
+use rivero_engine::graph::Selection;
+use rivero_engine::testing::Tell;
+use rivero_engine::{Body, Caps, Codec, Element, Feedback, MediaKind, MediaTime, Packet, Pipeline, Rtp, What};
 use rivero_transport::webrtc::bitrate::{BandwidthLimits, RembParams};
-use rivero_transport::webrtc::{
-    Certificate, EndpointOptions, IceState, NegotiationError, StreamReport, WebRtcConfig, WebRtcEndpoint, WebRtcEvent,
-};
-use rivero_transport::worker::{WorkerSettings, Workers};
-use std::collections::VecDeque;
+use rivero_transport::webrtc::{IceState, NegotiationError, StreamReport, WebRtcEndpoint, WebRtcEvent};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-
-/// A call that takes longer than this is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct House {
-    workers: Workers,
-    notices: mpsc::Receiver<Notice>,
-    /// Heard while waiting for something else.
-    heard: VecDeque<Notice>,
-    config: Arc<WebRtcConfig>,
-}
 
 impl House {
-    async fn open() -> Self {
-        let (sender, notices) = mpsc::channel(1024);
-        let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
-        let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-        let settings = WorkerSettings { workers: 2, placement: Placement::Spread, ..WorkerSettings::default() };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
-        let config = WebRtcConfig {
-            certificate,
-            audio_codecs: vec!["opus/48000/2".parse().expect("a codec")],
-            video_codecs: vec!["VP8/90000".parse().expect("a codec")],
-            audio_lines: 1,
-            video_lines: 1,
-            modern: true,
-        };
-        House { workers, notices, heard: VecDeque::new(), config: Arc::new(config) }
-    }
-
-    async fn endpoint(&self, pipeline: &Pipeline, label: &str) -> WebRtcEndpoint {
-        let options = EndpointOptions { network_interfaces: vec!["lo".into()], ..EndpointOptions::default() };
-        let made = WebRtcEndpoint::create(pipeline, label.into(), options, self.config.clone()).await;
-        made.expect("a worker takes it")
-    }
-
-    async fn probe(&self, pipeline: &Pipeline, label: &str) -> (Element, Seen) {
-        let (spec, seen) = probe(label);
-        (pipeline.add(spec).await.expect("a worker takes it"), seen)
-    }
-
-    /// The first notice of an element for which `pick` has something to say.
-    async fn hear<T>(&mut self, of: ElementId, pick: impl Fn(&What) -> Option<T>) -> T {
-        for at in 0..self.heard.len() {
-            if self.heard[at].element == of
-                && let Some(found) = pick(&self.heard[at].what)
-            {
-                self.heard.remove(at);
-                return found;
-            }
-        }
-        loop {
-            let heard = tokio::time::timeout(PATIENCE, self.notices.recv()).await;
-            let notice = heard.expect("it comes in time").expect("the workers live");
-            if notice.element == of
-                && let Some(found) = pick(&notice.what)
-            {
-                return found;
-            }
-            self.heard.push_back(notice);
-        }
-    }
-
-    async fn hear_event<T>(&mut self, of: &WebRtcEndpoint, pick: impl Fn(&WebRtcEvent) -> Option<T>) -> T {
-        let inner = |what: &What| match what {
-            What::Other(other) => other.downcast_ref::<WebRtcEvent>().and_then(&pick),
-            _ => None,
-        };
-        self.hear(of.element().id(), inner).await
-    }
-
     /// Hands every candidate of one endpoint to the other.
     async fn trickle(&mut self, from: &WebRtcEndpoint, to: &WebRtcEndpoint) {
-        from.gather_candidates().await.expect("there is a loopback interface");
-        loop {
-            let next = self.hear_event(from, |event| match event {
-                WebRtcEvent::CandidateFound { candidate, index, .. } => Some(Some((candidate.clone(), *index))),
-                WebRtcEvent::GatheringDone => Some(None),
-                _ => None,
-            });
-            let Some((candidate, index)) = next.await else { break };
-            let candidate = candidate.parse().expect("our own candidates can be read");
+        for (candidate, index) in self.gather(from).await {
             to.add_ice_candidate(candidate, Some(index)).await.expect("the worker lives");
         }
     }
 
-    async fn video_arrives(&mut self, at: &Element) {
-        let starts =
-            |what: &What| matches!(what, What::FlowIn { kind: MediaKind::Video, flowing: true, .. }).then_some(());
-        self.hear(at.id(), starts).await;
-        // Commands are taken in turn: when this one is answered, the packet has been handed in.
-        at.report().await.expect("alive");
-    }
-
-    async fn connected(&mut self, endpoint: &WebRtcEndpoint) {
-        self.hear_event(endpoint, |event| matches!(event, WebRtcEvent::Connection { connected: true }).then_some(()))
-            .await;
-    }
-}
-
-/// An inter or key frame of VP8 in one packet.
-fn vp8(sequence: u64, key: bool) -> Packet {
-    let payload = Bytes::from(vec![0x10, u8::from(!key), 0xaa, sequence as u8]);
-    let rtp = Rtp { ssrc: 7, sequence, timestamp: sequence as u32 * 3000, marker: true, payload };
-    Packet::new(Caps::video(Codec::Vp8, None), Body::Rtp(Arc::new(rtp)), MediaTime::ZERO).key(key)
-}
-
-impl House {
     /// Two endpoints that have called each other: the one that offered, and the one that answered.
     async fn call(&mut self, pipeline: &Pipeline) -> (WebRtcEndpoint, WebRtcEndpoint) {
-        let caller = self.endpoint(pipeline, "caller").await;
-        let callee = self.endpoint(pipeline, "callee").await;
+        let caller = self.endpoint(pipeline, on_loopback()).await;
+        let callee = self.endpoint(pipeline, on_loopback()).await;
         let offer = caller.generate_offer(true, true).expect("a fresh endpoint");
         let answer = callee.process_offer(&offer).await.expect("our own offer can be answered");
         caller.process_answer(&answer).await.expect("our own answer can be taken");
@@ -142,21 +36,12 @@ impl House {
     }
 }
 
-/// What came out, by the number inside.
-fn numbers(seen: &Seen, kind: MediaKind) -> Vec<(u8, bool)> {
-    let number = |packet: &Packet| match &packet.body {
-        Body::Rtp(rtp) => (rtp.payload[3], packet.key),
-        _ => panic!("only RTP was sent"),
-    };
-    seen.packets().iter().filter(|packet| packet.kind() == kind).map(number).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_endpoints_of_one_server_call_each_other() {
     let mut house = House::open().await;
     let pipeline = house.workers.engine.pipeline("call");
-    let caller = house.endpoint(&pipeline, "caller").await;
-    let callee = house.endpoint(&pipeline, "callee").await;
+    let caller = house.endpoint(&pipeline, on_loopback()).await;
+    let callee = house.endpoint(&pipeline, on_loopback()).await;
     let (source, west) = house.probe(&pipeline, "source").await;
     let (sink, east) = house.probe(&pipeline, "sink").await;
     assert_ne!(caller.element().node().worker, callee.element().node().worker, "spread over both workers");
@@ -180,13 +65,13 @@ async fn two_endpoints_of_one_server_call_each_other() {
     west.take();
     source.tell(Tell::Emit(vp8(1, true))).await.expect("the worker lives");
     house.video_arrives(&sink).await;
-    assert_eq!(numbers(&east, MediaKind::Video), [(1, true)]);
+    assert_eq!(pictures(&east), [(1, true)]);
 
     // A late viewer is served from the group of pictures: nothing crosses the network for it.
     let (late, late_seen) = house.probe(&pipeline, "late").await;
     callee.element().connect(&late, &Selection::all()).await.expect("one pipeline");
     house.video_arrives(&late).await;
-    assert_eq!(numbers(&late_seen, MediaKind::Video), [(1, true)]);
+    assert_eq!(pictures(&late_seen), [(1, true)]);
     assert_eq!(west.key_requests(), 0);
 
     // One that lost the picture asks: PLI crosses the network, and the source hears of it.
@@ -195,7 +80,7 @@ async fn two_endpoints_of_one_server_call_each_other() {
         What::Other(other) => other.downcast_ref::<Feedback>().filter(|f| **f == Feedback::KeyFrame).map(|_| ()),
         _ => None,
     };
-    house.heard.clear();
+    house.forget();
     house.hear(source.id(), asked).await;
     source.tell(Tell::Emit(vp8(2, true))).await.expect("the worker lives");
     let report = callee.report().await.expect("alive");
@@ -245,7 +130,7 @@ async fn a_hundred_viewers_that_ask_at_once_cost_the_publisher_one_request() {
     }
     source.tell(Tell::Emit(vp8(1, true))).await.expect("the worker lives");
     house.video_arrives(&viewers[99]).await;
-    house.heard.clear();
+    house.forget();
     for viewer in &viewers {
         viewer.tell(Tell::Say(Feedback::KeyFrame)).await.expect("the worker lives");
     }

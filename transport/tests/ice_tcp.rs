@@ -3,19 +3,18 @@
 //! The peer is str0m with sockets and framing of the test's own. Nothing here waits for a time: every step waits for what it
 //! depends on.
 
+mod house;
+
 use bytes::Bytes;
+use house::{House, PATIENCE, on_loopback};
 use rivero_engine::graph::Selection;
-use rivero_engine::notice::{ElementId, NoticeSink};
-use rivero_engine::testing::{Seen, Tell, probe};
-use rivero_engine::time::SystemClock;
-use rivero_engine::{Body, Caps, Clock, Codec, Element, MediaKind, MediaTime, Notice, Packet, Pipeline, Rtp, What};
+use rivero_engine::testing::{Seen, Tell};
+use rivero_engine::{Body, Caps, Codec, Element, MediaKind, MediaTime, Packet, Pipeline, Rtp, What};
 use rivero_transport::sdp::{self, Address, TcpType};
-use rivero_transport::webrtc::{Certificate, EndpointOptions, WebRtcConfig, WebRtcEndpoint, WebRtcEvent};
-use rivero_transport::worker::{WorkerSettings, Workers};
-use std::collections::VecDeque;
+use rivero_transport::webrtc::{EndpointOptions, WebRtcEndpoint};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind as RtcKind, Mid};
 use str0m::net::{Protocol, Receive, TcpType as RtcTcpType};
@@ -26,93 +25,16 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-/// A call that takes longer than this is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Packets that go each way.
 const PACKETS: u8 = 50;
 
-struct House {
-    workers: Workers,
-    notices: mpsc::Receiver<Notice>,
-    /// Heard while waiting for something else.
-    heard: VecDeque<Notice>,
-    config: Arc<WebRtcConfig>,
+/// What an endpoint offers as candidates.
+async fn gather(house: &mut House, endpoint: &WebRtcEndpoint) -> Vec<sdp::Candidate> {
+    house.gather(endpoint).await.into_iter().map(|(candidate, _)| candidate).collect()
 }
 
-impl House {
-    async fn open() -> Self {
-        let (sender, notices) = mpsc::channel(1024);
-        let sink: NoticeSink = Arc::new(move |notice| sender.try_send(notice).expect("a test reads its notices"));
-        let certificate = Arc::new(Certificate::generate().expect("a certificate"));
-        let settings = WorkerSettings::default();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let workers = Workers::start(&settings, clock, sink, certificate.clone()).await.expect("the workers start");
-        let config = WebRtcConfig {
-            certificate,
-            audio_codecs: vec!["opus/48000/2".parse().expect("a codec")],
-            video_codecs: vec!["VP8/90000".parse().expect("a codec")],
-            audio_lines: 1,
-            video_lines: 1,
-            modern: true,
-        };
-        House { workers, notices, heard: VecDeque::new(), config: Arc::new(config) }
-    }
-
-    async fn endpoint(&self, pipeline: &Pipeline, ice_tcp: bool) -> WebRtcEndpoint {
-        let options = EndpointOptions { network_interfaces: vec!["lo".into()], ice_tcp, ..EndpointOptions::default() };
-        let made = WebRtcEndpoint::create(pipeline, "endpoint".into(), options, self.config.clone()).await;
-        made.expect("a worker takes it")
-    }
-
-    async fn probe(&self, pipeline: &Pipeline, label: &str) -> (Element, Seen) {
-        let (spec, seen) = probe(label);
-        (pipeline.add(spec).await.expect("a worker takes it"), seen)
-    }
-
-    /// The first notice of an element for which `pick` has something to say.
-    async fn hear<T>(&mut self, of: ElementId, pick: impl Fn(&What) -> Option<T>) -> T {
-        for at in 0..self.heard.len() {
-            if self.heard[at].element == of
-                && let Some(found) = pick(&self.heard[at].what)
-            {
-                self.heard.remove(at);
-                return found;
-            }
-        }
-        loop {
-            let heard = tokio::time::timeout(PATIENCE, self.notices.recv()).await;
-            let notice = heard.expect("it comes in time").expect("the workers live");
-            if notice.element == of
-                && let Some(found) = pick(&notice.what)
-            {
-                return found;
-            }
-            self.heard.push_back(notice);
-        }
-    }
-
-    async fn hear_event<T>(&mut self, of: &WebRtcEndpoint, pick: impl Fn(&WebRtcEvent) -> Option<T>) -> T {
-        let inner = |what: &What| match what {
-            What::Other(other) => other.downcast_ref::<WebRtcEvent>().and_then(&pick),
-            _ => None,
-        };
-        self.hear(of.element().id(), inner).await
-    }
-
-    /// What an endpoint offers as candidates.
-    async fn gather(&mut self, endpoint: &WebRtcEndpoint) -> Vec<sdp::Candidate> {
-        endpoint.gather_candidates().await.expect("there is a loopback interface");
-        let mut candidates = Vec::new();
-        loop {
-            let next = self.hear_event(endpoint, |event| match event {
-                WebRtcEvent::CandidateFound { candidate, .. } => Some(Some(candidate.clone())),
-                WebRtcEvent::GatheringDone => Some(None),
-                _ => None,
-            });
-            let Some(candidate) = next.await else { return candidates };
-            candidates.push(candidate.parse().expect("our own candidates can be read"));
-        }
-    }
+fn options(ice_tcp: bool) -> EndpointOptions {
+    EndpointOptions { ice_tcp, ..on_loopback() }
 }
 
 // The peer.
@@ -330,13 +252,13 @@ fn address(candidate: &sdp::Candidate) -> SocketAddr {
 async fn a_peer_without_udp_comes_to_us() {
     let mut house = House::open().await;
     let pipeline = house.workers.engine.pipeline("passive");
-    let endpoint = house.endpoint(&pipeline, true).await;
+    let endpoint = house.endpoint(&pipeline, options(true)).await;
     let ends = join(&house, &pipeline, &endpoint).await;
     let mut peer = Peer::call(&endpoint).await;
     // Told as browsers tell it: there is nothing to connect to.
     let told = "candidate:1 1 tcp 1518214911 127.0.0.1 9 typ host tcptype active generation 0";
     endpoint.add_ice_candidate(told.parse().expect("a candidate"), Some(0)).await.expect("the worker lives");
-    let candidates = v4(house.gather(&endpoint).await);
+    let candidates = v4(gather(&mut house, &endpoint).await);
     let offered = only(&candidates, TcpType::Passive);
     let remote = address(offered);
     let stream = TcpStream::connect(remote).await.expect("it listens");
@@ -345,9 +267,7 @@ async fn a_peer_without_udp_comes_to_us() {
     peer.rtc.add_remote_candidate(Candidate::from_sdp_string(&offered.to_string()).expect("a candidate"));
     let mut call = peer.start(stream, local, remote);
     call.connected().await;
-    house
-        .hear_event(&endpoint, |event| matches!(event, WebRtcEvent::Connection { connected: true }).then_some(()))
-        .await;
+    house.connected(&endpoint).await;
     let pair = endpoint.report().await.expect("alive").status.transports[0].pair.clone().expect("a pair is selected");
     assert_eq!(pair.local, offered.to_string());
     assert!(pair.remote.contains(" TCP ") && pair.remote.contains(" typ prflx"), "{}", pair.remote);
@@ -362,7 +282,7 @@ async fn a_peer_without_udp_comes_to_us() {
 async fn we_go_to_a_peer_that_listens() {
     let mut house = House::open().await;
     let pipeline = house.workers.engine.pipeline("active");
-    let endpoint = house.endpoint(&pipeline, true).await;
+    let endpoint = house.endpoint(&pipeline, options(true)).await;
     let ends = join(&house, &pipeline, &endpoint).await;
     let mut peer = Peer::call(&endpoint).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -370,16 +290,14 @@ async fn we_go_to_a_peer_that_listens() {
     let told = format!("candidate:1 1 tcp 1518149375 127.0.0.1 {} typ host tcptype passive", local.port());
     endpoint.add_ice_candidate(told.parse().expect("a candidate"), Some(0)).await.expect("the worker lives");
     // Our candidates are kept from the peer: it can only wait.
-    let candidates = v4(house.gather(&endpoint).await);
+    let candidates = v4(gather(&mut house, &endpoint).await);
     peer.add_local(local, RtcTcpType::Passive);
     let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await.expect("somebody comes in time");
     let (stream, remote) = accepted.expect("somebody comes");
     assert_ne!(remote, address(only(&candidates, TcpType::Passive)), "it leaves from a port of its own");
     let mut call = peer.start(stream, local, remote);
     call.connected().await;
-    house
-        .hear_event(&endpoint, |event| matches!(event, WebRtcEvent::Connection { connected: true }).then_some(()))
-        .await;
+    house.connected(&endpoint).await;
     let pair = endpoint.report().await.expect("alive").status.transports[0].pair.clone().expect("a pair is selected");
     assert_eq!(pair.local, only(&candidates, TcpType::Active).to_string());
     assert!(pair.remote.ends_with("tcptype passive"), "{}", pair.remote);
@@ -392,9 +310,9 @@ async fn we_go_to_a_peer_that_listens() {
 async fn candidates_are_worded_as_peers_of_kurento_expect() {
     let mut house = House::open().await;
     let pipeline = house.workers.engine.pipeline("candidates");
-    let endpoint = house.endpoint(&pipeline, true).await;
+    let endpoint = house.endpoint(&pipeline, options(true)).await;
     Peer::call(&endpoint).await;
-    let all = house.gather(&endpoint).await;
+    let all = gather(&mut house, &endpoint).await;
     let candidates = v4(all.clone());
     let [udp, active, passive] = &candidates[..] else { panic!("three for the only address: {candidates:?}") };
     assert_eq!((udp.transport.clone(), udp.tcptype), (sdp::Transport::Udp, None));
@@ -409,9 +327,9 @@ async fn candidates_are_worded_as_peers_of_kurento_expect() {
     let described = endpoint.local_description().expect("it has answered");
     assert!(all.iter().all(|candidate| described.contains(&format!("a={candidate}"))), "{described}");
 
-    let without = house.endpoint(&pipeline, false).await;
+    let without = house.endpoint(&pipeline, options(false)).await;
     Peer::call(&without).await;
-    let udp_alone = house.gather(&without).await;
+    let udp_alone = gather(&mut house, &without).await;
     assert!(!udp_alone.is_empty() && udp_alone.iter().all(|candidate| candidate.transport == sdp::Transport::Udp));
 
     // Whoever says nothing that belongs to a session is sent away.

@@ -5,9 +5,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use rivero_transport::sdp::{
-    Candidate, Fingerprint, IceCredentials, LocalMedia, LocalSession, MAX_MEDIA, Negotiated, OfferOptions,
-    SessionDescription, answer, describe_gathered, offer, parse, process_answer, write,
+    Candidate, Crypto, Fingerprint, IceCredentials, LocalMedia, LocalSession, MAX_MEDIA, Negotiated, OfferOptions,
+    RtpLocal, SessionDescription, answer, answer_rtp, describe_gathered, offer, offer_rtp, parse, process_answer,
+    process_rtp_answer, set_ports, write,
 };
+use rivero_transport::srtp::Profile;
 
 fuzz_target!(|text: &str| {
     if let Ok(candidate) = text.parse::<Candidate>() {
@@ -16,7 +18,15 @@ fuzz_target!(|text: &str| {
     let Ok(session) = parse(text) else { return };
     assert_eq!(parse(&write(&session)).as_ref(), Ok(&session));
     negotiate(&session);
+    negotiate_rtp(&session, None);
+    for suite in SUITES {
+        let key = vec![7; suite.key_len() + suite.salt_len()];
+        negotiate_rtp(&session, Some(Crypto { tag: 1, suite, key, lifetime: None, mki_length: 0 }));
+    }
 });
+
+const SUITES: [Profile; 4] =
+    [Profile::Aes128CmSha1_80, Profile::Aes128CmSha1_32, Profile::Aes256CmSha1_80, Profile::Aes256CmSha1_32];
 
 fn negotiate(session: &SessionDescription) {
     let local = local_session();
@@ -30,6 +40,36 @@ fn negotiate(session: &SessionDescription) {
     let options = OfferOptions { audio: true, video: true, data: true };
     let (_, offered) = offer(&local, options).expect("an offer never fails with enough credentials");
     let _ = process_answer(&offered, session);
+}
+
+/// The same for an RtpEndpoint: an offer to it, and an answer to what it offered.
+fn negotiate_rtp(session: &SessionDescription, crypto: Option<Crypto>) {
+    let codecs = local_session();
+    let local = RtpLocal {
+        origin_id: 0,
+        address: codecs.address,
+        audio_codecs: codecs.audio_codecs,
+        video_codecs: codecs.video_codecs,
+        audio_lines: 1,
+        video_lines: 1,
+        max_audio_recv_kbps: 0,
+        max_video_recv_kbps: 0,
+        cname: "fuzz".to_owned(),
+        audio_ssrc: 1,
+        video_ssrc: 2,
+        crypto,
+    };
+    let (mut answer, lines) = answer_rtp(session, &local);
+    assert_eq!(answer.media.len(), session.media.len());
+    for line in &lines {
+        assert!(!line.codecs.is_empty() && line.remote_crypto.is_some() == local.crypto.is_some());
+        set_ports(&mut answer, line.index, 5000);
+        assert_eq!(answer.media[line.index].port, 5000);
+    }
+    assert_eq!(parse(&write(&answer)).as_ref(), Ok(&answer));
+    let (_, offered) = offer_rtp(&local, OfferOptions { audio: true, video: true, data: false });
+    let taken = process_rtp_answer(&offered, session, &local);
+    assert!(taken.len() <= offered.len());
 }
 
 fn local_session() -> LocalSession {

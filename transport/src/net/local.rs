@@ -10,7 +10,8 @@ use super::path::Path;
 use super::port::{ReceiveRoom, UdpPort};
 use super::send::{SendBuffer, Way};
 use super::tcp::WorkerTcp;
-use crate::webrtc::{Certificate, Scratch, WebRtcSession, WorkerCrypto};
+use crate::rtp::Scratch;
+use crate::webrtc::{Certificate, WebRtcSession, WorkerCrypto};
 use rivero_engine::shard::Shard;
 use rivero_engine::{Clock, NodeId};
 use std::cell::{Cell, RefCell};
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// How many batches are received before timers and commands get their turn.
-pub(super) const BATCHES_A_TURN: usize = 8;
+const BATCHES_A_TURN: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct NetSettings {
@@ -224,26 +225,38 @@ impl LocalNet {
 
     /// Hands in what has arrived at a port, batch by batch and up to a bound, and sends what comes of it. True when there is more.
     pub(crate) fn receive_turn(&self, port: &Rc<UdpPort>) -> bool {
+        let path = Path::Udp(port.clone());
+        self.receive_batches(port, |shard, source, destination, bytes| {
+            if let Some(asker) = self.asker(bytes) {
+                shard.enter::<WebRtcSession, _>(asker, |session, out| session.receive_reflexive(bytes, out));
+                return;
+            }
+            let route = self.demux.borrow().find(port.number(), source, bytes);
+            let Some((node, transport)) = route else {
+                self.strangers.set(self.strangers.get() + 1);
+                return;
+            };
+            shard.enter::<WebRtcSession, _>(node, |session, out| {
+                session.receive(transport, &path, source, destination, bytes, out);
+            });
+        })
+    }
+
+    /// Takes what has arrived at a port, batch by batch and up to a bound: `each` hands in one datagram, with its source and where
+    /// it came to. What comes of a batch is sent before the next. True when there is more.
+    pub(super) fn receive_batches(
+        &self,
+        port: &UdpPort,
+        each: impl Fn(&mut Shard, SocketAddr, SocketAddr, &[u8]),
+    ) -> bool {
         let Some(shard) = self.shard.borrow().upgrade() else { return false };
         let mut shard = shard.borrow_mut();
         let before = shard.next_deadline();
-        let path = Path::Udp(port.clone());
         let mut more = true;
         for _ in 0..BATCHES_A_TURN {
             let mut room = self.room.borrow_mut();
             let count = port.receive(&mut room, |source, destination, bytes| {
-                if let Some(asker) = self.asker(bytes) {
-                    shard.enter::<WebRtcSession, _>(asker, |session, out| session.receive_reflexive(bytes, out));
-                    return;
-                }
-                let route = self.demux.borrow().find(port.number(), source, bytes);
-                let Some((node, transport)) = route else {
-                    self.strangers.set(self.strangers.get() + 1);
-                    return;
-                };
-                shard.enter::<WebRtcSession, _>(node, |session, out| {
-                    session.receive(transport, &path, source, destination, bytes, out);
-                });
+                each(&mut shard, source, destination, bytes);
             });
             drop(room);
             more = count > 0;

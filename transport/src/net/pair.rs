@@ -3,7 +3,7 @@
 //! Enters: datagrams at a port of the pair. Leaves: the same at the node, with the line and whether it is the port of RTCP. It
 //! must never judge who may send.
 
-use super::local::{BATCHES_A_TURN, LocalNet, OwnPort, random_u16};
+use super::local::{LocalNet, OwnPort, random_u16};
 use super::port::UdpPort;
 use crate::rtp_endpoint::RtpSession;
 use rivero_engine::NodeId;
@@ -45,28 +45,10 @@ impl LocalNet {
 
     /// As `LocalNet::receive_turn`, without looking for whose it is.
     fn receive_pair_turn(&self, port: &Rc<UdpPort>, node: NodeId, line: usize, is_rtcp: bool) -> bool {
-        let Some(shard) = self.shard.borrow().upgrade() else { return false };
-        let mut shard = shard.borrow_mut();
-        let before = shard.next_deadline();
-        let mut more = true;
-        for _ in 0..BATCHES_A_TURN {
-            let mut room = self.room.borrow_mut();
-            let count = port.receive(&mut room, |source, destination, bytes| {
-                shard.enter::<RtpSession, _>(node, |session, out| {
-                    session.receive(line, is_rtcp, source, destination, bytes, out);
-                });
+        self.receive_batches(port, |shard, source, destination, bytes| {
+            shard.enter::<RtpSession, _>(node, |session, out| {
+                session.receive(line, is_rtcp, source, destination, bytes, out);
             });
-            drop(room);
-            more = count > 0;
-            if !more {
-                break;
-            }
-            shard.run();
-            self.flush();
-        }
-        if shard.next_deadline() != before {
-            self.rearm.notify_one();
-        }
-        more
+        })
     }
 }

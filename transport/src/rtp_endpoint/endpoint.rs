@@ -2,20 +2,17 @@
 
 use super::plan::{LinePlan, RtpCommand};
 use super::session::RtpSession;
+use crate::negotiation::{Negotiation, NegotiationError, ask, lock, origin_id, random_cname, random_u32};
 use crate::net::local_addresses;
-use crate::sdp::{
-    self, ABS_SEND_TIME, Crypto, Kind, LocalCodec, OfferOptions, OfferedMedia, RtpLine, RtpLocal, SdpError,
-    SessionDescription,
-};
+use crate::rtp::format::PayloadType;
+use crate::sdp::{self, ABS_SEND_TIME, Crypto, Kind, LocalCodec, OfferOptions, RtpLine, RtpLocal};
+use crate::webrtc::SessionReport;
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
-use crate::webrtc::endpoint::{payload_type, random_u32};
-use crate::webrtc::{NegotiationError, SessionReport};
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
-use rivero_engine::{Element, EngineError, MediaKind, Pipeline};
+use rivero_engine::{Codec, Element, EngineError, MediaKind, Pipeline};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard};
-use tokio::sync::oneshot;
 
 /// What may be negotiated.
 #[derive(Clone, Debug)]
@@ -38,29 +35,11 @@ pub struct RtpOptions {
     pub max_video_recv_kbps: u32,
 }
 
-/// How far the one negotiation of an endpoint has come.
-#[derive(Default)]
-enum Stage {
-    #[default]
-    Fresh,
-    Busy,
-    Offered(Vec<OfferedMedia>),
-    Done,
-}
-
-#[derive(Default)]
-struct State {
-    stage: Stage,
-    offerer: bool,
-    local: Option<SessionDescription>,
-    remote: Option<SessionDescription>,
-}
-
 pub struct RtpEndpoint {
     element: Element,
     config: RtpConfig,
     options: Mutex<RtpOptions>,
-    state: Mutex<State>,
+    state: Mutex<Negotiation>,
     cname: String,
     audio_ssrc: u32,
     video_ssrc: u32,
@@ -73,6 +52,11 @@ impl RtpEndpoint {
         options: RtpOptions,
         config: RtpConfig,
     ) -> Result<Self, EngineError> {
+        let config = RtpConfig {
+            audio_codecs: carried(config.audio_codecs),
+            video_codecs: carried(config.video_codecs),
+            ..config
+        };
         let name = label.clone();
         let spec = NodeSpec {
             class: "RtpEndpoint",
@@ -83,7 +67,7 @@ impl RtpEndpoint {
             worker: None,
         };
         let element = pipeline.add(spec).await?;
-        let cname = format!("user{}@host-{:08x}", random_u32(), random_u32());
+        let cname = random_cname();
         let (options, state) = (Mutex::new(options), Mutex::default());
         Ok(RtpEndpoint { element, config, options, state, cname, audio_ssrc: random_u32(), video_ssrc: random_u32() })
     }
@@ -93,21 +77,11 @@ impl RtpEndpoint {
     }
 
     pub fn options(&self) -> MutexGuard<'_, RtpOptions> {
-        self.options.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.options)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Takes the one negotiation, or says that it is taken.
-    fn begin(&self) -> Result<(), NegotiationError> {
-        let mut state = self.state();
-        if !matches!(state.stage, Stage::Fresh) {
-            return Err(NegotiationError::AlreadyNegotiated);
-        }
-        state.stage = Stage::Busy;
-        Ok(())
+    fn state(&self) -> MutexGuard<'_, Negotiation> {
+        lock(&self.state)
     }
 
     /// Makes our offer, and opens its ports.
@@ -115,22 +89,11 @@ impl RtpEndpoint {
     /// Errors: [`NegotiationError::AlreadyNegotiated`]; [`NegotiationError::NotOpened`] when no ports are free, after which the
     /// endpoint can be used again.
     pub async fn generate_offer(&self, audio: bool, video: bool) -> Result<String, NegotiationError> {
-        self.begin()?;
+        self.state().begin()?;
         let (mut offer, offered) = sdp::offer_rtp(&self.local(), OfferOptions { audio, video, data: false });
-        let ports = match self.bind(offered.len()).await {
-            Ok(ports) => ports,
-            Err(why) => {
-                self.state().stage = Stage::Fresh;
-                return Err(why);
-            }
-        };
+        let ports = self.bind(offered.len()).await.inspect_err(|_| self.state().undo())?;
         ports.into_iter().enumerate().for_each(|(index, port)| sdp::set_ports(&mut offer, index, port));
-        let text = sdp::write(&offer);
-        let mut state = self.state();
-        state.offerer = true;
-        state.stage = Stage::Offered(offered);
-        state.local = Some(offer);
-        Ok(text)
+        Ok(self.state().offer(offer, offered))
     }
 
     /// Answers an offer and opens the session.
@@ -138,7 +101,7 @@ impl RtpEndpoint {
     /// Errors: [`NegotiationError::Sdp`] for a text that is none, and as [`RtpEndpoint::generate_offer`].
     pub async fn process_offer(&self, text: &str) -> Result<String, NegotiationError> {
         let offer = sdp::parse(text)?;
-        self.begin()?;
+        self.state().begin()?;
         let local = self.local();
         let (mut answer, lines) = sdp::answer_rtp(&offer, &local);
         let opened = async {
@@ -149,16 +112,8 @@ impl RtpEndpoint {
             let plans = lines.iter().enumerate().filter_map(|(place, line)| plan(place, line, &local));
             self.open(plans.collect()).await
         };
-        if let Err(why) = opened.await {
-            self.state().stage = Stage::Fresh;
-            return Err(why);
-        }
-        let text = sdp::write(&answer);
-        let mut state = self.state();
-        state.remote = Some(offer);
-        state.local = Some(answer);
-        state.stage = Stage::Done;
-        Ok(text)
+        opened.await.inspect_err(|_| self.state().undo())?;
+        Ok(self.state().answer(offer, answer))
     }
 
     /// Takes the answer to our offer, opens the session and returns our description.
@@ -166,35 +121,16 @@ impl RtpEndpoint {
     /// Errors: as [`RtpEndpoint::process_offer`], and [`NegotiationError::OfferNotGenerated`],
     /// [`NegotiationError::AnswerAlreadyProcessed`].
     pub async fn process_answer(&self, text: &str) -> Result<String, NegotiationError> {
-        if text.is_empty() {
-            return Err(SdpError::Empty.into());
-        }
-        let offered = {
-            let mut state = self.state();
-            if !state.offerer {
-                return Err(NegotiationError::OfferNotGenerated);
-            }
-            if !matches!(state.stage, Stage::Offered(_)) {
-                return Err(NegotiationError::AnswerAlreadyProcessed);
-            }
-            // The text is checked before the stage moves on.
-            sdp::parse(text)?;
-            match std::mem::replace(&mut state.stage, Stage::Busy) {
-                Stage::Offered(offered) => offered,
-                _ => return Err(NegotiationError::AnswerAlreadyProcessed),
-            }
-        };
-        let answer = sdp::parse(text)?;
+        let (offered, answer) = self.state().begin_answer(text)?;
         let local = self.local();
         let lines = sdp::process_rtp_answer(&offered, &answer, &local);
         let plans = lines.iter().filter_map(|line| plan(line.index, line, &local)).collect();
         if let Err(why) = self.open(plans).await {
-            self.state().stage = Stage::Offered(offered);
+            self.state().undo_answer(offered);
             return Err(why);
         }
         let mut state = self.state();
-        state.remote = Some(answer);
-        state.stage = Stage::Done;
+        state.finish_answer(answer);
         Ok(state.local.as_ref().map(sdp::write).unwrap_or_default())
     }
 
@@ -208,9 +144,7 @@ impl RtpEndpoint {
 
     /// Asks whoever feeds this endpoint for a key frame; false when it sends no video.
     pub async fn request_key_frame(&self) -> Result<bool, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(RtpCommand::RequestKeyFrame { reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)
+        ask(&self.element, |reply| RtpCommand::RequestKeyFrame { reply }).await
     }
 
     /// Sets what video may take from now on, and how its estimators work once they are negotiated.
@@ -219,28 +153,25 @@ impl RtpEndpoint {
     }
 
     pub async fn report(&self) -> Result<SessionReport, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(RtpCommand::Report { reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)
+        ask(&self.element, |reply| RtpCommand::Report { reply }).await
     }
 
     async fn bind(&self, pairs: usize) -> Result<Vec<u16>, NegotiationError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(RtpCommand::Bind { pairs, reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)?.map_err(NegotiationError::NotOpened)
+        let bound = ask(&self.element, |reply| RtpCommand::Bind { pairs, reply }).await?;
+        bound.map_err(NegotiationError::NotOpened)
     }
 
     async fn open(&self, lines: Vec<LinePlan>) -> Result<(), NegotiationError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(RtpCommand::Open { lines, cname: self.cname.clone(), reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)?.map_err(NegotiationError::NotOpened)
+        let cname = self.cname.clone();
+        let opened = ask(&self.element, |reply| RtpCommand::Open { lines, cname, reply }).await?;
+        opened.map_err(NegotiationError::NotOpened)
     }
 
     /// What we bring to the negotiation.
     fn local(&self) -> RtpLocal {
         let options = self.options().clone();
         RtpLocal {
-            origin_id: self.ntp_seconds(),
+            origin_id: origin_id(&self.element),
             address: own_address(options.ipv6),
             audio_codecs: self.config.audio_codecs.clone(),
             video_codecs: self.config.video_codecs.clone(),
@@ -254,14 +185,15 @@ impl RtpEndpoint {
             crypto: options.crypto,
         }
     }
+}
 
-    /// Seconds since 1900, as the `o=` line has them (RFC 8866 §5.2).
-    fn ntp_seconds(&self) -> u64 {
-        const FROM_1900_TO_1970: u64 = 2_208_988_800;
-        let clock = self.element.pipeline().clock().clone();
-        let since = clock.wall(clock.now()).duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        since.as_secs() + FROM_1900_TO_1970
+/// Whatever is negotiated must be carried as well: codecs that the graph knows no name for are left out.
+fn carried(codecs: Vec<LocalCodec>) -> Vec<LocalCodec> {
+    let (carried, others): (Vec<_>, Vec<_>) = codecs.into_iter().partition(|codec| Codec::parse(&codec.name).is_some());
+    for codec in others {
+        tracing::warn!(codec = codec.name, "a configured codec is not negotiated: nothing here can carry it");
     }
+    carried
 }
 
 /// The first address of the family; that of the loopback interface on a machine without another.
@@ -282,12 +214,13 @@ fn plan(place: usize, line: &RtpLine, local: &RtpLocal) -> Option<LinePlan> {
         kind,
         sends: line.direction.sends(),
         receives: line.direction.receives(),
-        payload_types: line.codecs.iter().filter_map(payload_type).collect(),
+        payload_types: line.codecs.iter().filter_map(PayloadType::new).collect(),
         local_ssrc: line.local_ssrc,
         remote,
         remote_rtcp,
         comedia: line.comedia,
         abs_send_time: line.extmaps.iter().find(|extmap| extmap.uri == ABS_SEND_TIME).map(|extmap| extmap.id),
+        most: line.remote.bandwidth_as.filter(|kbps| *kbps > 0).map(|kbps| kbps.saturating_mul(1000)),
         keys: local.crypto.clone().zip(line.remote_crypto.clone()),
     })
 }

@@ -1,9 +1,9 @@
 //! What the two halves tell each other: the negotiated facts of each line without any text, and what happens to the session.
 
+use crate::rtp::format::PayloadType;
 use crate::sdp::Crypto;
 use crate::webrtc::SessionReport;
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
-use crate::webrtc::plan::PayloadType;
 use rivero_engine::MediaKind;
 use std::net::SocketAddr;
 use tokio::sync::oneshot;
@@ -28,6 +28,8 @@ pub struct LinePlan {
     pub comedia: bool,
     /// The id of the abs-send-time header extension, if negotiated.
     pub abs_send_time: Option<u8>,
+    /// What the peer wants to receive at most (`b=AS`), in bps.
+    pub most: Option<u64>,
     /// Our key and the peer's; `None` for plain RTP.
     pub keys: Option<(Crypto, Crypto)>,
 }

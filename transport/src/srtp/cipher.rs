@@ -23,7 +23,14 @@ const GCM_TAG_LEN: usize = Profile::AeadAes128Gcm.tag_len();
 
 pub(super) enum Cipher {
     /// RFC 3711 §4.1.1 and §4.2.1. Boxed because these hold their state inline, 1.7 KB of it, which the usual profiles lack.
-    Cm { key: Box<EncryptingKey>, auth: Box<hmac::Key>, salt: [u8; 14], tag_len: usize },
+    Cm {
+        key: Box<EncryptingKey>,
+        auth: Box<hmac::Key>,
+        salt: [u8; 14],
+        tag_len: usize,
+        /// Of the key's identifier that stands before the tag of what is opened (RFC 3711 §3.1); 0 for none.
+        mki_len: usize,
+    },
     /// No protection at all.
     Plain,
     /// RFC 7714.
@@ -44,6 +51,15 @@ impl Cipher {
         Self::from_session(profile, key, &auth, salt)
     }
 
+    /// What is opened carries an identifier of its key, which nothing but its length is asked of: under another key nothing opens.
+    /// Only keys from session descriptions have one, and those are never AEAD keys here.
+    pub fn identified(mut self, length: usize) -> Self {
+        if let Cipher::Cm { mki_len, .. } = &mut self {
+            *mki_len = length;
+        }
+        self
+    }
+
     /// `auth` is of no use to the AEAD profiles.
     fn from_session(profile: Profile, key: &[u8], auth: &[u8], salt: &[u8]) -> Self {
         const LENGTH: &str = "a session key has the length of its profile";
@@ -56,6 +72,7 @@ impl Cipher {
             auth: Box::new(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, auth)),
             salt: salt.try_into().expect(LENGTH),
             tag_len: profile.tag_len(),
+            mki_len: 0,
         };
         match profile {
             Profile::Aes128CmSha1_80 | Profile::Aes128CmSha1_32 => cm(&AES_128),
@@ -73,7 +90,7 @@ impl Cipher {
         let index = u64::from(roc) << 16 | u64::from(sequence);
         match self {
             Cipher::Plain => {}
-            Cipher::Cm { key, auth, salt, tag_len } => {
+            Cipher::Cm { key, auth, salt, tag_len, .. } => {
                 run_counter_mode(key, salt, ssrc, index, payload);
                 let tag = sign(auth, &[&out[start..], &roc.to_be_bytes()]);
                 out.extend_from_slice(&tag.as_ref()[..*tag_len]);
@@ -124,8 +141,8 @@ impl Cipher {
         room.clear();
         match self {
             Cipher::Plain => room.extend_from_slice(&packet[header_len..]),
-            Cipher::Cm { key, auth, salt, tag_len } => {
-                let (signed, tag) = packet.split_at(packet.len().checked_sub(*tag_len)?);
+            Cipher::Cm { key, auth, salt, tag_len, mki_len } => {
+                let (signed, tag) = split_tag(packet, *tag_len, *mki_len)?;
                 let text = signed.get(header_len..)?;
                 let expected = sign(auth, &[signed, &roc.to_be_bytes()]);
                 verify_slices_are_equal(&expected.as_ref()[..*tag_len], tag).ok()?;
@@ -146,7 +163,9 @@ impl Cipher {
     pub fn read_rtcp_index(&self, packet: &[u8]) -> Option<(u32, u32)> {
         let (tag_len, word_end) = match self {
             Cipher::Plain => return None,
-            Cipher::Cm { .. } => (CM_RTCP_TAG_LEN, packet.len().checked_sub(CM_RTCP_TAG_LEN)?),
+            Cipher::Cm { mki_len, .. } => {
+                (CM_RTCP_TAG_LEN + mki_len, packet.len().checked_sub(CM_RTCP_TAG_LEN + mki_len)?)
+            }
             Cipher::Gcm { .. } => (GCM_TAG_LEN, packet.len()),
         };
         if packet.len() < RTCP_CLEAR_LEN + RTCP_INDEX_LEN + tag_len {
@@ -163,8 +182,8 @@ impl Cipher {
         room.clear();
         match self {
             Cipher::Plain => return None,
-            Cipher::Cm { key, auth, salt, .. } => {
-                let (signed, tag) = packet.split_at(packet.len() - CM_RTCP_TAG_LEN);
+            Cipher::Cm { key, auth, salt, mki_len, .. } => {
+                let (signed, tag) = split_tag(packet, CM_RTCP_TAG_LEN, *mki_len)?;
                 let expected = sign(auth, &[signed]);
                 verify_slices_are_equal(&expected.as_ref()[..CM_RTCP_TAG_LEN], tag).ok()?;
                 let (plain, word) = signed.split_at(signed.len() - RTCP_INDEX_LEN);
@@ -191,6 +210,12 @@ impl Cipher {
         }
         Some(())
     }
+}
+
+/// What is signed, and the tag: the identifier between them is not authenticated (RFC 3711 §3.1, §3.4). `None` for less than that.
+fn split_tag(packet: &[u8], tag_len: usize, mki_len: usize) -> Option<(&[u8], &[u8])> {
+    let (rest, tag) = packet.split_at(packet.len().checked_sub(tag_len)?);
+    Some((rest.get(..rest.len().checked_sub(mki_len)?)?, tag))
 }
 
 fn rtcp_sender(packet: &[u8]) -> u32 {

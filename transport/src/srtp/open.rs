@@ -26,13 +26,15 @@ impl Opener {
         Ok(Opener { rtcp: Cipher::new(profile, &master, Purpose::Rtcp), senders: Vec::new() })
     }
 
-    /// With the peer's master key and salt, one behind the other (RFC 4568 §6.1).
+    /// With the peer's master key and salt, one behind the other (RFC 4568 §6.1); `mki_length` bytes of each packet name the key, 0
+    /// for none.
     ///
     /// # Errors
     /// When their length is not that of the profile.
-    pub fn with_master(profile: Profile, key_and_salt: &[u8]) -> Result<Self, SrtpError> {
+    pub fn with_master(profile: Profile, key_and_salt: &[u8], mki_length: usize) -> Result<Self, SrtpError> {
         let master = Master::of(profile, key_and_salt)?;
-        Ok(Opener { rtcp: Cipher::new(profile, &master, Purpose::Rtcp), senders: Vec::new() })
+        let rtcp = Cipher::new(profile, &master, Purpose::Rtcp).identified(mki_length);
+        Ok(Opener { rtcp, senders: Vec::new() })
     }
 
     /// For packets without protection: each is taken as it comes.
@@ -86,9 +88,9 @@ impl RtpOpener {
     ///
     /// # Errors
     /// As there.
-    pub fn with_master(profile: Profile, key_and_salt: &[u8]) -> Result<Self, SrtpError> {
+    pub fn with_master(profile: Profile, key_and_salt: &[u8], mki_length: usize) -> Result<Self, SrtpError> {
         let master = Master::of(profile, key_and_salt)?;
-        Ok(RtpOpener { rtp: Cipher::new(profile, &master, Purpose::Rtp) })
+        Ok(RtpOpener { rtp: Cipher::new(profile, &master, Purpose::Rtp).identified(mki_length) })
     }
 
     /// As [`Opener::plain`].
@@ -154,6 +156,31 @@ mod tests {
 
     fn opener(profile: Profile) -> Opener {
         Opener::new(profile, &material(profile), true).unwrap()
+    }
+
+    #[test]
+    fn an_identifier_of_the_key_stands_before_the_tag() {
+        for profile in [Profile::Aes128CmSha1_32, Profile::Aes256CmSha1_80] {
+            let key = vec![7; profile.key_len() + profile.salt_len()];
+            let mut sealer = super::super::Sealer::with_master(profile, &key).unwrap();
+            let identified = |mut sealed: Vec<u8>, tag: usize| {
+                let tag = sealed.split_off(sealed.len() - tag);
+                [sealed, vec![0, 0, 0, 1], tag].concat()
+            };
+            let (mut rtp, mut rtcp) = (vec![0x80; 12], plain(9));
+            rtp.extend_from_slice(b"payload");
+            sealer.seal_rtp(&mut rtp, 0, 12, 0);
+            sealer.seal_rtcp(&mut rtcp, 0);
+            let (rtp, rtcp) = (identified(rtp, profile.tag_len()), identified(rtcp, 10));
+            for (length, opens) in [(4, true), (0, false), (3, false), (128, false)] {
+                let mut room = Vec::new();
+                let opener = RtpOpener::with_master(profile, &key, length).unwrap();
+                assert_eq!(opener.open(&rtp, 12, 0, &mut room).is_some(), opens, "{profile:?} {length}");
+                let mut opener = Opener::with_master(profile, &key, length).unwrap();
+                assert_eq!(opener.open_rtcp(&rtcp, &mut room), opens.then_some(&plain(9)[..]), "{profile:?} {length}");
+                assert_eq!(opener.open_rtcp(&rtcp, &mut room), None, "and only once");
+            }
+        }
     }
 
     #[test]
@@ -238,13 +265,13 @@ mod tests {
             let key: Vec<u8> = (0..(profile.key_len() + profile.salt_len()) as u8).collect();
             let (media, report) = seal(Sealer::with_master(profile, &key).unwrap());
             assert_eq!(media.len(), rtp.len() + profile.tag_len(), "{profile:?}");
-            let opener = RtpOpener::with_master(profile, &key).unwrap();
+            let opener = RtpOpener::with_master(profile, &key, 0).unwrap();
             assert_eq!(opener.open(&media, 12, 0, &mut room), Some(&b"payload"[..]), "{profile:?}");
-            let mut opener = Opener::with_master(profile, &key).unwrap();
+            let mut opener = Opener::with_master(profile, &key, 0).unwrap();
             assert_eq!(opener.open_rtcp(&report, &mut room), Some(&plain(1)[..]), "{profile:?}");
             assert_eq!(opener.open_rtcp(&report, &mut room), None, "only once");
             let got = key.len() - 1;
-            let short = Opener::with_master(profile, &key[1..]).err();
+            let short = Opener::with_master(profile, &key[1..], 0).err();
             assert_eq!(short, Some(SrtpError::MasterKeyLength { profile, got }));
         }
     }

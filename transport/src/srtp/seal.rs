@@ -89,6 +89,12 @@ impl Sealer {
         self.next_rtcp_index += 1;
     }
 
+    /// Packets of RTCP that were sealed, and how many can be with these keys.
+    pub fn rtcp_use(&self) -> (u64, u64) {
+        let begun = self.next_rtcp_index.saturating_sub(FIRST_RTCP_INDEX);
+        (begun.into(), (RTCP_INDEX_END - FIRST_RTCP_INDEX).into())
+    }
+
     /// Bytes that [`seal_rtp`](Self::seal_rtp) adds.
     pub fn overhead(&self) -> usize {
         self.overhead

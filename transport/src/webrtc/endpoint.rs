@@ -4,21 +4,23 @@ use super::Certificate;
 use super::bitrate::{BandwidthLimits, RembParams};
 use super::data::{ChannelOptions, DataChannelError};
 use super::event::SessionReport;
-use super::plan::{GatherPlan, LinePlan, PayloadType, SessionCommand, TransportPlan};
+use super::plan::{GatherPlan, LinePlan, SessionCommand, TransportPlan};
 use super::session::WebRtcSession;
+use crate::negotiation::{Negotiation, NegotiationError, ask, lock, origin_id, random_cname, random_u32};
 use crate::net::nat::{ServerAddress, TurnUrl};
 use crate::net::{Mark, local_addresses};
+use crate::rtp::format::PayloadType;
 use crate::sdp::{
     self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, MID, Modern,
-    Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, SdpError, SessionDescription, TRANSPORT_CC,
+    Negotiated, NegotiatedMedia, OfferOptions, TRANSPORT_CC,
 };
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
-use rivero_engine::{Caps, Codec, Element, EngineError, MediaKind, Pipeline};
+use rivero_engine::{Element, EngineError, MediaKind, Pipeline};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Candidates that may wait until somebody wants to see our description: of every address one, and a relay.
 const LATER: usize = 256;
@@ -61,42 +63,9 @@ pub struct EndpointOptions {
     pub max_video_recv_kbps: u32,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum NegotiationError {
-    #[error("{0}")]
-    Sdp(#[from] SdpError),
-    #[error("the endpoint has already negotiated")]
-    AlreadyNegotiated,
-    #[error("no offer was generated")]
-    OfferNotGenerated,
-    #[error("the answer was already processed")]
-    AnswerAlreadyProcessed,
-    #[error("the session cannot be opened: {0}")]
-    NotOpened(String),
-    #[error("candidates cannot be gathered: {0}")]
-    NotGathered(String),
-    #[error("{0}")]
-    Engine(#[from] EngineError),
-}
-
-/// How far the one negotiation of an endpoint has come.
-#[derive(Default)]
-enum Stage {
-    #[default]
-    Fresh,
-    /// A negotiation step is under way.
-    Busy,
-    Offered(Vec<OfferedMedia>),
-    Done,
-}
-
 #[derive(Default)]
 struct State {
-    stage: Stage,
-    /// We made the offer.
-    offerer: bool,
-    local: Option<SessionDescription>,
-    remote: Option<SessionDescription>,
+    negotiation: Negotiation,
     /// The m-lines of each transport, by mid and position.
     transports: Vec<Vec<(String, usize)>>,
     /// What was found at once, and what servers have said since.
@@ -111,7 +80,7 @@ impl State {
         if let Some(later) = &mut self.later {
             self.late.extend(std::iter::from_fn(|| later.try_recv().ok()));
         }
-        let local = self.local.as_ref()?;
+        let local = self.negotiation.local.as_ref()?;
         let lists = vec![[&self.candidates[..], &self.late].concat(); local.media.len()];
         Some(sdp::write(&sdp::describe_gathered(local, &lists)))
     }
@@ -144,7 +113,7 @@ impl WebRtcEndpoint {
             worker: None,
         };
         let element = pipeline.add(spec).await?;
-        let cname = format!("user{}@host-{:08x}", random_u32(), random_u32());
+        let cname = random_cname();
         Ok(WebRtcEndpoint { element, config, options: Mutex::new(options), state: Mutex::default(), cname })
     }
 
@@ -153,11 +122,11 @@ impl WebRtcEndpoint {
     }
 
     pub fn options(&self) -> MutexGuard<'_, EndpointOptions> {
-        self.options.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.options)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.state)
     }
 
     /// Makes our offer.
@@ -165,19 +134,14 @@ impl WebRtcEndpoint {
     /// Errors: [`NegotiationError::AlreadyNegotiated`], [`NegotiationError::Sdp`].
     pub fn generate_offer(&self, audio: bool, video: bool) -> Result<String, NegotiationError> {
         let mut state = self.state();
-        if !matches!(state.stage, Stage::Fresh) {
-            return Err(NegotiationError::AlreadyNegotiated);
-        }
+        state.negotiation.begin()?;
         let local = self.local_session(3);
-        let (offer, offered) = sdp::offer(&local, OfferOptions { audio, video, data: local.use_data_channels })?;
+        let made = sdp::offer(&local, OfferOptions { audio, video, data: local.use_data_channels });
+        let (offer, offered) = made.inspect_err(|_| state.negotiation.undo())?;
         // Until the answer says otherwise everything is on one transport.
         let line = |(index, media): (usize, &sdp::Media)| (media.mid().unwrap_or_default().to_owned(), index);
         state.transports = vec![offer.media.iter().enumerate().map(line).collect()];
-        state.offerer = true;
-        state.stage = Stage::Offered(offered);
-        let text = sdp::write(&offer);
-        state.local = Some(offer);
-        Ok(text)
+        Ok(state.negotiation.offer(offer, offered))
     }
 
     /// Answers an offer and opens the session.
@@ -186,32 +150,18 @@ impl WebRtcEndpoint {
     /// [`NegotiationError::NotOpened`], after which the endpoint can be used again.
     pub async fn process_offer(&self, text: &str) -> Result<String, NegotiationError> {
         let offer = sdp::parse(text)?;
-        {
-            let mut state = self.state();
-            if !matches!(state.stage, Stage::Fresh) {
-                return Err(NegotiationError::AlreadyNegotiated);
-            }
-            state.stage = Stage::Busy;
-        }
-        let negotiated = match sdp::answer(&offer, &self.local_session(offer.media.len())) {
-            Ok(negotiated) => negotiated,
-            Err(why) => {
-                self.state().stage = Stage::Fresh;
-                return Err(why.into());
-            }
+        self.state().negotiation.begin()?;
+        let answered = async {
+            let negotiated = sdp::answer(&offer, &self.local_session(offer.media.len()))?;
+            let (plans, transports) = plan(&negotiated, false, &self.cname);
+            self.open(plans).await?;
+            Ok((negotiated.answer, transports))
         };
-        let (plans, transports) = plan(&negotiated, false, &self.cname);
-        if let Err(why) = self.open(plans).await {
-            self.state().stage = Stage::Fresh;
-            return Err(why);
-        }
-        let text = sdp::write(&negotiated.answer);
+        let answered: Result<_, NegotiationError> = answered.await;
         let mut state = self.state();
+        let (answer, transports) = answered.inspect_err(|_| state.negotiation.undo())?;
         state.transports = transports;
-        state.remote = Some(offer);
-        state.local = Some(negotiated.answer);
-        state.stage = Stage::Done;
-        Ok(text)
+        Ok(state.negotiation.answer(offer, answer))
     }
 
     /// Takes the answer to our offer, opens the session and returns our description.
@@ -219,26 +169,7 @@ impl WebRtcEndpoint {
     /// Errors: as [`WebRtcEndpoint::process_offer`], and [`NegotiationError::OfferNotGenerated`],
     /// [`NegotiationError::AnswerAlreadyProcessed`].
     pub async fn process_answer(&self, text: &str) -> Result<String, NegotiationError> {
-        if text.is_empty() {
-            return Err(SdpError::Empty.into());
-        }
-        let offered = {
-            let mut state = self.state();
-            if !state.offerer {
-                return Err(NegotiationError::OfferNotGenerated);
-            }
-            match &state.stage {
-                Stage::Offered(_) => {}
-                _ => return Err(NegotiationError::AnswerAlreadyProcessed),
-            }
-            // The text is checked before the stage moves on.
-            sdp::parse(text)?;
-            match std::mem::replace(&mut state.stage, Stage::Busy) {
-                Stage::Offered(offered) => offered,
-                _ => return Err(NegotiationError::AnswerAlreadyProcessed),
-            }
-        };
-        let answer = sdp::parse(text)?;
+        let (offered, answer) = self.state().negotiation.begin_answer(text)?;
         let outcome = match sdp::process_answer(&offered, &answer) {
             Ok(negotiated) => {
                 let (plans, transports) = plan(&negotiated, true, &self.cname);
@@ -250,12 +181,11 @@ impl WebRtcEndpoint {
         match outcome {
             Ok(transports) => {
                 state.transports = transports;
-                state.remote = Some(answer);
-                state.stage = Stage::Done;
+                state.negotiation.finish_answer(answer);
                 Ok(state.describe().unwrap_or_default())
             }
             Err(why) => {
-                state.stage = Stage::Offered(offered);
+                state.negotiation.undo_answer(offered);
                 Err(why)
             }
         }
@@ -269,7 +199,7 @@ impl WebRtcEndpoint {
         let (later, receiver) = mpsc::channel(LATER);
         let plan = {
             let mut state = self.state();
-            if state.local.is_none() {
+            if state.negotiation.local.is_none() {
                 return Err(NegotiationError::NotGathered("there is no description yet".to_owned()));
             }
             // Before the first can be told: applications ask for our description as soon as they hear of it.
@@ -283,13 +213,12 @@ impl WebRtcEndpoint {
                 stun,
                 turn: options.turn.clone(),
                 later,
-                own_port: state.offerer,
+                own_port: state.negotiation.offerer,
                 transports: state.transports.clone(),
             }
         };
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(SessionCommand::Gather { plan, reply }).await?;
-        let candidates = answer.await.map_err(|_| EngineError::Released)?.map_err(NegotiationError::NotGathered)?;
+        let gathered = ask(&self.element, |reply| SessionCommand::Gather { plan, reply }).await?;
+        let candidates = gathered.map_err(NegotiationError::NotGathered)?;
         self.state().candidates = candidates;
         Ok(())
     }
@@ -321,14 +250,12 @@ impl WebRtcEndpoint {
     }
 
     pub fn remote_description(&self) -> Option<String> {
-        self.state().remote.as_ref().map(sdp::write)
+        self.state().negotiation.remote.as_ref().map(sdp::write)
     }
 
     /// Asks whoever feeds this endpoint for a key frame; false when it sends no video.
     pub async fn request_key_frame(&self) -> Result<bool, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(SessionCommand::RequestKeyFrame { reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)
+        ask(&self.element, |reply| SessionCommand::RequestKeyFrame { reply }).await
     }
 
     /// Sets what video may take from now on, and how its estimators work once they are negotiated.
@@ -337,9 +264,7 @@ impl WebRtcEndpoint {
     }
 
     pub async fn report(&self) -> Result<SessionReport, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(SessionCommand::Report { reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)
+        ask(&self.element, |reply| SessionCommand::Report { reply }).await
     }
 
     /// Opens a data channel as soon as the association stands; the peer may open others at any time.
@@ -347,26 +272,20 @@ impl WebRtcEndpoint {
     /// Errors: [`DataChannelError::NotNegotiated`] unless data channels are negotiated, or offered by us, and those of a wish
     /// that cannot be met.
     pub async fn create_data_channel(&self, options: ChannelOptions) -> Result<(), DataChannelError> {
-        let is_data = |media: &OfferedMedia| media.kind == Kind::Application;
-        let offered = matches!(&self.state().stage, Stage::Offered(lines) if lines.iter().any(is_data));
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(SessionCommand::CreateDataChannel { options, offered, reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)?
+        let offered = self.state().negotiation.offered().iter().any(|media| media.kind == Kind::Application);
+        ask(&self.element, |reply| SessionCommand::CreateDataChannel { options, offered, reply }).await?
     }
 
     /// Closes the channel on an SCTP stream; that there is none is no error.
     ///
     /// Errors: [`DataChannelError::NotNegotiated`].
     pub async fn close_data_channel(&self, stream: u16) -> Result<(), DataChannelError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(SessionCommand::CloseDataChannel { stream, reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)?
+        ask(&self.element, |reply| SessionCommand::CloseDataChannel { stream, reply }).await?
     }
 
     async fn open(&self, transports: Vec<TransportPlan>) -> Result<(), NegotiationError> {
-        let (reply, answer) = oneshot::channel();
-        self.element.tell(SessionCommand::Open { transports, reply }).await?;
-        answer.await.map_err(|_| EngineError::Released)?.map_err(NegotiationError::NotOpened)
+        let opened = ask(&self.element, |reply| SessionCommand::Open { transports, reply }).await?;
+        opened.map_err(NegotiationError::NotOpened)
     }
 
     /// What we bring to a negotiation of `lines` m-lines: everything random is made here.
@@ -378,7 +297,7 @@ impl WebRtcEndpoint {
             rtx_ssrc: random_u32(),
         });
         let fingerprint = self.config.certificate.fingerprint();
-        let mut session = LocalSession::webrtc(self.ntp_seconds(), fingerprint, &self.cname, media.collect());
+        let mut session = LocalSession::webrtc(origin_id(&self.element), fingerprint, &self.cname, media.collect());
         session.audio_codecs = self.config.audio_codecs.clone();
         session.video_codecs = self.config.video_codecs.clone();
         session.audio_lines = self.config.audio_lines;
@@ -397,14 +316,6 @@ impl WebRtcEndpoint {
         session.max_audio_recv_kbps = options.max_audio_recv_kbps;
         session.max_video_recv_kbps = options.max_video_recv_kbps;
         session
-    }
-
-    /// Seconds since 1900, as the `o=` line has them (RFC 8866, section 5.2).
-    fn ntp_seconds(&self) -> u64 {
-        const FROM_1900_TO_1970: u64 = 2_208_988_800;
-        let clock = self.element.pipeline().clock().clone();
-        let since = clock.wall(clock.now()).duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        since.as_secs() + FROM_1900_TO_1970
     }
 }
 
@@ -459,18 +370,12 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
         Kind::Application => MediaKind::Data,
         Kind::Other => return None,
     };
-    let (sends, receives) = match media.direction {
-        Direction::SendRecv => (true, true),
-        Direction::SendOnly => (true, false),
-        Direction::RecvOnly => (false, true),
-        Direction::Inactive => (false, false),
-    };
     Some(LinePlan {
         index: media.index,
         kind,
-        sends,
-        receives,
-        payload_types: media.codecs.iter().filter_map(payload_type).collect(),
+        sends: media.direction.sends(),
+        receives: media.direction.receives(),
+        payload_types: media.codecs.iter().filter_map(PayloadType::new).collect(),
         local_ssrc: media.local_ssrc.unwrap_or_default(),
         remote_ssrcs: media.remote.ssrcs.iter().copied().take(1).collect(),
         abs_send_time: media.extension(ABS_SEND_TIME),
@@ -479,29 +384,6 @@ fn line_plan(media: &NegotiatedMedia) -> Option<LinePlan> {
         local_rtx_ssrc: media.local_rtx_ssrc,
         remote_rtx_ssrc: media.remote.rtx.first().map(|(_, repair)| *repair),
     })
-}
-
-pub(crate) fn payload_type(codec: &sdp::Codec) -> Option<PayloadType> {
-    let name = Codec::parse(&codec.name)?;
-    let caps = match name.kind() {
-        MediaKind::Audio => Caps::audio(name, codec.clock_rate, codec.channels.unwrap_or(1)),
-        _ => Caps::video(name, codec.fmtp.as_deref()),
-    };
-    let has = |wanted: &str| codec.feedback.iter().any(|feedback| feedback == wanted);
-    Some(PayloadType {
-        number: codec.pt,
-        caps,
-        pli: has("nack pli"),
-        fir: has("ccm fir"),
-        nack: has("nack"),
-        remb: has("goog-remb"),
-        rtx: codec.rtx,
-    })
-}
-
-pub(crate) fn random_u32() -> u32 {
-    // Without randomness no session would be safe to open; the machine's generator does not fail once it is up.
-    getrandom::u32().unwrap_or(1).max(1)
 }
 
 /// Characters that ICE allows in user names and passwords (RFC 8839, section 5.4).

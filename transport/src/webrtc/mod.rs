@@ -8,8 +8,8 @@
 //! ask for. [`WebRtcSession`] is the node on a media worker; it owns one `Rtc` of str0m for each transport (one with BUNDLE,
 //! otherwise one for each m-line). All of str0m stays behind this folder: it changes its interface at nearly every minor version.
 //!
-//! ICE, DTLS and SCTP are str0m's. RTP and RTCP are ours in both directions (`session::outgoing`, `session::reception`), keyed by
-//! the handshake that [`WorkerCrypto`] watches. One packet for a hundred viewers is shared by all of them; each has its own
+//! ICE, DTLS and SCTP are str0m's. RTP and RTCP are ours in both directions (`crate::rtp`, `session::reception`), keyed by the
+//! handshake that [`WorkerCrypto`] watches. One packet for a hundred viewers is shared by all of them; each has its own
 //! numbers for it, and seals it straight into the worker's send buffer, so that what arrived together leaves in one system
 //! call a viewer. NACK is answered from the same shared packets, byte for byte or on RTX; reports go out once a second while
 //! something is sent or received.
@@ -28,24 +28,21 @@ pub mod bitrate;
 mod certificate;
 mod crypto;
 mod data;
-pub(crate) mod endpoint;
+mod endpoint;
 pub(crate) mod event;
 mod extension;
-pub(crate) mod keyframe;
-pub(crate) mod missing;
 pub(crate) mod plan;
-pub(crate) mod rewrite;
 pub(crate) mod session;
-pub(crate) mod source;
 
+pub use crate::negotiation::NegotiationError;
+pub use crate::rtp::header::header_length;
+pub use crate::rtp::keyframe::starts_key_frame;
 pub use certificate::{Certificate, CertificateError};
 pub use crypto::{Handshake, Watch, WorkerCrypto};
 pub use data::{ChannelOptions, ChannelReport, ChannelState, DataChannelError, DataReport, MOST_CHANNELS};
-pub use endpoint::{EndpointOptions, NegotiationError, WebRtcConfig, WebRtcEndpoint};
+pub use endpoint::{EndpointOptions, WebRtcConfig, WebRtcEndpoint};
 pub use event::{
     CandidatePair, CertificateReport, DtlsState, IceState, IceStatus, SessionReport, StreamReport, TransportReport,
     TransportStatus, WebRtcEvent,
 };
-pub use keyframe::starts_key_frame;
-pub(crate) use session::Scratch;
-pub use session::{WebRtcSession, header_length};
+pub use session::WebRtcSession;

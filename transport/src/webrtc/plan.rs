@@ -4,23 +4,11 @@ use super::bitrate::{BandwidthLimits, RembParams};
 use super::data::{ChannelOptions, DataChannelError};
 use super::event::SessionReport;
 use crate::net::nat::TurnUrl;
+use crate::rtp::format::PayloadType;
 use crate::sdp::Candidate;
-use rivero_engine::{Caps, MediaKind};
+use rivero_engine::MediaKind;
 use std::net::{IpAddr, SocketAddr};
 use tokio::sync::{mpsc, oneshot};
-
-/// One negotiated payload type.
-#[derive(Clone, Debug)]
-pub struct PayloadType {
-    pub number: u8,
-    pub caps: Caps,
-    pub pli: bool,
-    pub fir: bool,
-    pub nack: bool,
-    pub remb: bool,
-    /// The payload type that retransmits this one (RFC 4588), if negotiated.
-    pub rtx: Option<u8>,
-}
 
 /// One accepted m-line.
 #[derive(Clone, Debug)]

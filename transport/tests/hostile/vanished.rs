@@ -43,6 +43,27 @@ fn a_peer_that_vanishes_is_noticed_in_time_and_leaves_nothing() {
     scene.close();
 }
 
+#[test]
+fn nothing_is_sent_to_a_peer_whose_consent_has_expired() {
+    let mut scene = Scene::open("actpass");
+    let place = scene.places[0];
+    scene.simulation.up(place).quality = Quality::default().losing(1.0);
+    let gone = scene.simulation.now();
+    scene.simulation.advance(60 * SECOND);
+    let events = scene.events();
+    let ended = |event: &WebRtcEvent| *event == WebRtcEvent::DtlsState { stream: 1, state: DtlsState::Failed };
+    let end = events.iter().find(|(by, _, event)| *by == 0 && ended(event)).map(|(_, at, _)| *at).expect("it is told");
+    assert!(end.since(gone) <= 30 * SECOND);
+    // RFC 7675, section 5.1: not even what others wish of it.
+    let before = scene.simulation.down(place).counts.taken;
+    for _ in 0..10 {
+        assert!(scene.simulation.run(scene.endpoints[1].request_key_frame()).expect("alive"));
+        scene.simulation.advance(SECOND);
+    }
+    assert_eq!(scene.simulation.down(place).counts.taken, before);
+    scene.close();
+}
+
 /// The states of the endpoint that is neither the publisher's nor the viewer's, with the time since `from`.
 fn told(scene: &mut Scene, from: MediaTime) -> Vec<(Duration, WebRtcEvent)> {
     let events = scene.events().into_iter();

@@ -6,6 +6,7 @@
 //! it is not installed; `make test` installs it.
 
 mod coturn;
+#[path = "../house/mod.rs"]
 mod house;
 mod minutes;
 mod reflexive;

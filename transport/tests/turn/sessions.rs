@@ -74,13 +74,13 @@ async fn media_passes(house: &mut House, options: EndpointOptions) {
     }
     for (source, _, sink, east) in &ends {
         for number in 1..=PICTURES {
-            source.tell(Tell::Emit(vp8(number.into()))).await.expect("the worker lives");
+            source.tell(Tell::Emit(vp8(number.into(), true))).await.expect("the worker lives");
         }
         house.video_arrives(sink).await;
         let mut arrived = Vec::new();
         let all = async {
             while arrived.len() < PICTURES.into() {
-                arrived.extend(pictures(east));
+                arrived.extend(pictures(east).into_iter().map(|(number, _)| number));
                 tokio::task::yield_now().await;
             }
         };

@@ -4,6 +4,7 @@
 //! graph; `feedback` for RTCP both ways; this file for the control side and the time.
 
 mod feedback;
+mod key;
 mod lock;
 mod receive;
 mod send;
@@ -11,24 +12,24 @@ mod sources;
 
 use super::plan::{LinePlan, RtpCommand, RtpEvent};
 use crate::net::{LocalNet, Mark, Path, PortPair, UdpPort, Way};
+use crate::rtp::inbound::Inbound;
+use crate::rtp::outbound::Outbound;
+use crate::rtp::outgoing::{Outgoing, SendLine};
+use crate::rtp::port_of;
+use crate::rtp::sending::Refusals;
+use crate::rtp::voice::Voice;
 use crate::srtp::{Opener, RtpOpener, Sealer, SrtpError};
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
-use crate::webrtc::missing::Missing;
-use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
-use crate::webrtc::session::bitrate::Bitrates;
-use crate::webrtc::session::history::History;
-use crate::webrtc::session::outgoing::{Outgoing, SendLine};
 use crate::webrtc::{IceStatus, SessionReport, StreamReport};
+use key::KeyUse;
 use lock::Lock;
 use rivero_engine::shard::BuildContext;
-use rivero_engine::{Body, Caps, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox};
+use rivero_engine::{Body, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox};
 use sources::Sources;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How soon after one request for a key frame the next may go to the same publisher.
-const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 /// Without a packet for so long a source counts as gone (RFC 3550 §6.3.5: five intervals).
 const GONE: Duration = Duration::from_secs(30);
 
@@ -41,8 +42,7 @@ pub struct RtpSession {
     lines: Vec<Line>,
     cname: String,
     status: IceStatus,
-    /// Said once: a source whose format the peer does not take.
-    refused: Option<Caps>,
+    refusals: Refusals,
     limits: BandwidthLimits,
     remb: RembParams,
 }
@@ -58,30 +58,16 @@ struct Line {
     outgoing: Outgoing,
     send: SendLine,
     sources: Sources,
-    /// The count of numbers that is forwarded, and its source.
-    receiving: Option<(u32, u32)>,
-    padding: PaddingGaps,
-    /// Where lost packets may be asked for.
-    missing: Missing,
-    key_frame_wanted: bool,
-    key_frame_asked: Option<MediaTime>,
-    /// Where REMB is negotiated.
-    bitrates: Option<Bitrates>,
+    inbound: Inbound,
+    outbound: Outbound,
     round_trip: Option<Duration>,
     report_due: Option<MediaTime>,
     /// When the peer's RTCP was heard, while it counts as there.
     heard: Option<MediaTime>,
-    /// Packets that came under the peer's key, how many may, and whether the end was told.
-    key_use: u64,
-    key_life: u64,
-    key_told: bool,
-    inbound: StreamReport,
-    outbound: StreamReport,
-}
-
-/// The port of the node for a kind.
-fn port_of(kind: MediaKind) -> usize {
-    MediaKind::ALL.iter().position(|port| *port == kind).unwrap_or(2)
+    /// Packets of RTCP that came.
+    rtcp_count: u64,
+    /// Of our key and of the peer's.
+    keys: Option<(KeyUse, KeyUse)>,
 }
 
 impl RtpSession {
@@ -96,7 +82,7 @@ impl RtpSession {
             lines: Vec::new(),
             cname: String::new(),
             status: IceStatus::default(),
-            refused: None,
+            refusals: Refusals::default(),
             limits: BandwidthLimits::default(),
             remb: RembParams::default(),
         }
@@ -148,9 +134,7 @@ impl RtpSession {
         for line in self.lines.iter().filter(|line| line.plan.sends) {
             // Whatever came before could not be sent: begin again, at a key frame.
             out.feedback(port_of(line.plan.kind), Feedback::Start);
-            if let Some(bitrates) = &line.bitrates {
-                out.feedback(port_of(line.plan.kind), Feedback::Bitrate(bitrates.viewer.begin(&self.limits)));
-            }
+            line.outbound.begin(&self.limits, out);
         }
         tracing::info!(endpoint = %self.label, lines = self.lines.len(), "RTP session opened");
         Ok(())
@@ -158,10 +142,12 @@ impl RtpSession {
 
     /// What came is told of from its first packet on, what is sent as soon as it can be.
     fn report(&self) -> SessionReport {
-        let came = self.lines.iter().filter(|line| line.inbound.packets > 0).map(|line| line.inbound.clone());
+        let came = self.lines.iter().map(|line| &line.inbound.report).filter(|report| report.packets > 0).cloned();
         let sending = self.lines.iter().filter(|line| line.plan.sends && line.way.is_some());
-        let sent =
-            |line: &Line| StreamReport { packets: line.send.packets, bytes: line.send.bytes, ..line.outbound.clone() };
+        let sent = |line: &Line| {
+            let (packets, bytes) = (line.send.packets, line.send.bytes);
+            StreamReport { packets, bytes, ..line.outbound.report.clone() }
+        };
         SessionReport {
             inbound: came.collect(),
             outbound: sending.map(sent).collect(),
@@ -172,15 +158,7 @@ impl RtpSession {
 
     fn rearm(&self, out: &mut Outbox) {
         let due = self.lines.iter().flat_map(|line| {
-            let delayed = line.key_frame_asked.filter(|_| line.key_frame_wanted && line.receiving.is_some());
-            [
-                line.outgoing.report_due,
-                line.report_due,
-                line.missing.due().filter(|_| line.asks_again()),
-                line.bitrates.as_ref().and_then(Bitrates::due),
-                delayed.map(|asked| asked + KEY_FRAME_INTERVAL),
-                line.heard.map(|heard| heard + GONE),
-            ]
+            [line.outgoing.report_due, line.report_due, line.inbound.due(), line.heard.map(|heard| heard + GONE)]
         });
         out.wake_at(due.flatten().min());
     }
@@ -188,15 +166,24 @@ impl RtpSession {
     fn on_deadline(&mut self, out: &mut Outbox) {
         let now = out.now();
         for at in 0..self.lines.len() {
-            self.ask_again(at, now);
-            self.heal(at, now);
-            self.report_sent(at, now);
+            self.ask_peer(at, now);
+            self.report_sent(at, out);
             self.report_received(at, now);
-            self.tell_bitrates(at, now);
         }
         if self.lines.iter_mut().filter_map(|line| line.heard.take_if(|heard| now.since(*heard) >= GONE)).count() > 0 {
             self.note_absence(out);
         }
+    }
+
+    /// Tells once for each key of a line that its end is near.
+    fn note_keys(&mut self, at: usize, out: &mut Outbox) {
+        let line = &mut self.lines[at];
+        let Some((ours, theirs)) = &mut line.keys else { return };
+        let kind = line.plan.kind;
+        let (rtcp_sent, _) = line.outgoing.sealer.rtcp_use();
+        let ending =
+            [ours.ends(line.send.packets, rtcp_sent), theirs.ends(line.inbound.report.packets, line.rtcp_count)];
+        ending.into_iter().filter(|ends| *ends).for_each(|_| out.tell(RtpEvent::KeySoftLimit { kind }));
     }
 
     /// The peer's RTCP is seen on a line.
@@ -218,33 +205,19 @@ impl RtpSession {
 
 impl Line {
     fn open(plan: LinePlan, ports: PortPair, remb: &RembParams) -> Result<Self, SrtpError> {
-        let (outgoing, sources, key_life) = match &plan.keys {
-            None => (Outgoing::new(Sealer::plain(), Opener::plain()), Sources::plain(), u64::MAX),
+        let (outgoing, sources, keys) = match &plan.keys {
+            None => (Outgoing::new(Sealer::plain(), Opener::plain()), Sources::plain(), None),
             Some((ours, theirs)) => {
                 let sealer = Sealer::with_master(ours.suite, &ours.key)?;
-                let opener = Opener::with_master(theirs.suite, &theirs.key)?;
-                let rtp = RtpOpener::with_master(theirs.suite, &theirs.key)?;
-                let sources = Sources::secured(rtp, theirs.mki_length, theirs.suite.tag_len());
-                (Outgoing::new(sealer, opener), sources, theirs.lifetime.unwrap_or(1 << 48))
+                let opener = Opener::with_master(theirs.suite, &theirs.key, theirs.mki_length)?;
+                let rtp = RtpOpener::with_master(theirs.suite, &theirs.key, theirs.mki_length)?;
+                let (_, most_rtcp) = sealer.rtcp_use();
+                let keys = (KeyUse::new(ours.lifetime).with_rtcp(most_rtcp), KeyUse::new(theirs.lifetime));
+                (Outgoing::new(sealer, opener), Sources::secured(rtp), Some(keys))
             }
         };
         let described = |remote: Option<SocketAddr>| remote.filter(|_| !plan.comedia);
-        let first = plan.payload_types.first();
-        let resends = plan.payload_types.iter().any(|payload_type| payload_type.nack);
-        let send = SendLine {
-            ssrc: plan.local_ssrc,
-            chosen: None,
-            rewriter: Rewriter::new(first.map_or(90_000, |pt| pt.caps.clock_rate()), getrandom::u64().unwrap_or(1)),
-            packets: 0,
-            bytes: 0,
-            reported: 0,
-            abs_send_time: plan.abs_send_time.filter(|_| plan.kind == MediaKind::Video),
-            mid_before: 0,
-            mid: None,
-            history: resends.then(History::default),
-            rtx: None,
-        };
-        let remb_negotiated = plan.kind == MediaKind::Video && first.is_some_and(|pt| pt.remb);
+        let send = SendLine::new(plan.local_ssrc, plan.kind, &plan.payload_types, plan.abs_send_time);
         let way = |port: &Rc<UdpPort>, to: Option<SocketAddr>| Some(way_to(port, to?));
         Ok(Line {
             lock: Lock::new(described(plan.remote)),
@@ -254,28 +227,22 @@ impl Line {
             outgoing,
             send,
             sources,
-            receiving: None,
-            padding: PaddingGaps::default(),
-            missing: Missing::default(),
-            key_frame_wanted: false,
-            key_frame_asked: None,
-            bitrates: remb_negotiated.then(|| Bitrates::new(remb)),
+            inbound: Inbound::new(plan.kind, plan.local_ssrc, &plan.payload_types, remb),
+            outbound: Outbound::new(plan.kind, plan.local_ssrc, &plan.payload_types, remb).limited(plan.most),
             round_trip: None,
             report_due: None,
             heard: None,
-            key_use: 0,
-            key_life,
-            key_told: false,
-            inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
-            outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },
+            rtcp_count: 0,
+            keys,
             plan,
             ports,
         })
     }
 
-    /// Whether lost packets are asked for: as in Kurento the preferred format decides.
-    fn asks_again(&self) -> bool {
-        self.plan.kind == MediaKind::Video && self.plan.payload_types.first().is_some_and(|pt| pt.nack)
+    /// What comes from the peer, and how to speak of it: not at all while there is no way.
+    fn voice<'a>(&'a mut self, net: &'a LocalNet, cname: &'a str) -> (&'a mut Inbound, Option<Voice<'a>>) {
+        let voice = Voice::new(net, self.rtcp_way.as_ref(), Some(&mut self.outgoing), cname);
+        (&mut self.inbound, voice)
     }
 }
 
@@ -296,13 +263,8 @@ impl Node for RtpSession {
         match input {
             Input::Media { packet, more, .. } => match &packet.body {
                 // The way of every packet: no deadline of ours moves before the pass is over.
-                Body::Rtp(_) => {
-                    let before = self.reports_due();
-                    self.send(packet, more, out);
-                    if before == self.reports_due() {
-                        return;
-                    }
-                }
+                Body::Rtp(_) => return self.send(packet, more, out),
+                // Whatever is joined to a session of a network is converted on the way.
                 _ => return,
             },
             Input::Feedback { port, feedback } => match feedback {

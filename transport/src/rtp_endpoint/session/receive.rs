@@ -1,19 +1,13 @@
 //! From the network: datagrams at the ports of a line.
 
-use super::{RtpSession, port_of, way_back, way_to};
-use crate::rtp_endpoint::plan::RtpEvent;
-use crate::webrtc::keyframe::starts_key_frame;
-use crate::webrtc::missing::Missing;
-use crate::webrtc::rewrite::PaddingGaps;
-use rivero_engine::{Body, MediaKind, Outbox, Packet, Rtp};
+use super::{RtpSession, way_back, way_to};
+use crate::rtp::port_of;
+use rivero_engine::Outbox;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Between two receiver reports.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// The end of a key is told when this part of its life is left.
-const SOFT_PART: u64 = 16;
 
 impl RtpSession {
     /// A datagram at a port of the line.
@@ -61,42 +55,16 @@ impl RtpSession {
         if line.heard.is_some() {
             line.heard = Some(now);
         }
-        line.key_use += 1;
         let kind = line.plan.kind;
-        if !line.key_told && line.key_use >= line.key_life - line.key_life / SOFT_PART {
-            line.key_told = true;
-            out.tell(RtpEvent::KeySoftLimit { kind });
-        }
-        if line.receiving.replace((arrived.stream, arrived.ssrc)).is_none_or(|(stream, _)| stream != arrived.stream) {
-            line.padding = PaddingGaps::default();
-            line.missing = Missing::default();
+        if !line.inbound.follows(arrived.stream) {
             tracing::debug!(endpoint = %self.label, %kind, ssrc = arrived.ssrc, "another source of RTP");
         }
-        if let Some(bitrates) = &mut line.bitrates {
-            bitrates.arrived(arrived.ssrc, arrived.sequence, arrived.payload.len(), now);
+        line.inbound.count(arrived.payload.len());
+        if let Some(packet) = line.inbound.take(caps, arrived, now) {
+            out.media(port_of(kind), packet);
         }
-        let key = kind != MediaKind::Video || starts_key_frame(caps.codec(), &arrived.payload);
-        if line.asks_again() {
-            line.missing.note(arrived.sequence, key, now);
-        }
-        line.inbound.ssrc = arrived.ssrc;
-        line.inbound.packets += 1;
-        line.inbound.bytes += arrived.payload.len() as u64;
-        if arrived.payload.is_empty() && line.padding.leave_out(arrived.sequence) {
-            return;
-        }
-        if key && kind == MediaKind::Video {
-            line.key_frame_wanted = false;
-        }
-        let rtp = Rtp {
-            ssrc: arrived.stream,
-            sequence: line.padding.close_up(arrived.sequence),
-            timestamp: arrived.timestamp,
-            marker: arrived.marker,
-            payload: arrived.payload,
-        };
-        let packet = Packet::new(caps, Body::Rtp(Arc::new(rtp)), now).key(key).frame_end(arrived.marker);
-        out.media(port_of(kind), packet);
-        self.heal(at, now);
+        let (inbound, voice) = line.voice(&self.net, &self.cname);
+        inbound.heal(now, voice);
+        self.note_keys(at, out);
     }
 }

@@ -3,10 +3,9 @@
 //! Enters: datagrams. Leaves: packets, and what is reported of their sources. It must never know where they came from.
 
 use crate::rtcp::ReportBlock;
+use crate::rtp::header::{Arrived, Header, header_length};
+use crate::rtp::source::Source;
 use crate::srtp::RtpOpener;
-use crate::webrtc::session::reception::header_length;
-use crate::webrtc::source::Source;
-use bytes::Bytes;
 use rivero_engine::MediaTime;
 
 /// How many sources are remembered; the one unheard for longest makes room.
@@ -17,8 +16,6 @@ const RESTARTED: u8 = 5;
 pub struct Sources {
     opener: RtpOpener,
     authenticates: bool,
-    /// Bytes of the key's identifier before the tag (RFC 3711 §3.1), and of the tag.
-    mki: (usize, usize),
     known: Vec<Known>,
 }
 
@@ -30,27 +27,13 @@ struct Known {
     strange: (u16, u8),
 }
 
-/// An RTP packet, opened.
-pub struct Arrived {
-    pub ssrc: u32,
-    /// The same for all packets that belong to one count of numbers.
-    pub stream: u32,
-    /// Extended by the count of rollovers.
-    pub sequence: u64,
-    pub timestamp: u32,
-    pub marker: bool,
-    /// Without padding.
-    pub payload: Bytes,
-}
-
 impl Sources {
     pub fn plain() -> Self {
-        Sources { opener: RtpOpener::plain(), authenticates: false, mki: (0, 0), known: Vec::new() }
+        Sources { opener: RtpOpener::plain(), authenticates: false, known: Vec::new() }
     }
 
-    /// `mki_length` and `tag_length` in bytes.
-    pub fn secured(opener: RtpOpener, mki_length: usize, tag_length: usize) -> Self {
-        Sources { opener, authenticates: true, mki: (mki_length, tag_length), known: Vec::new() }
+    pub fn secured(opener: RtpOpener) -> Self {
+        Sources { opener, authenticates: true, known: Vec::new() }
     }
 
     /// Whether what is opened is proved to be the peer's.
@@ -60,35 +43,21 @@ impl Sources {
 
     /// The packet in a datagram; `clock_rate` in Hz is that of its payload type. `None` when it is broken, forged, or came before.
     pub fn open(&mut self, datagram: &[u8], clock_rate: u32, now: MediaTime) -> Option<Arrived> {
-        let [first, second, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3, ..] = *datagram else { return None };
-        let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
-        let number = u16::from_be_bytes([n0, n1]);
+        let header = Header::read(datagram)?;
+        let Header { ssrc, number, .. } = header;
         let known = self.known.iter().position(|known| known.source.ssrc == ssrc);
         let sequence = match known {
             Some(at) => self.known[at].place(number, self.authenticates, clock_rate)?,
             None => number.into(),
         };
         let mut payload = Vec::with_capacity(datagram.len());
-        let without_mki = cut_identifier(datagram, self.mki)?;
-        let bytes = without_mki.as_deref().unwrap_or(datagram);
-        self.opener.open(bytes, header_length(bytes)?, (sequence >> 16) as u32, &mut payload)?;
+        self.opener.open(datagram, header_length(datagram)?, (sequence >> 16) as u32, &mut payload)?;
         let at = known.unwrap_or_else(|| self.welcome(ssrc, clock_rate));
-        let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
         let found = &mut self.known[at];
-        found.source.note(sequence, timestamp, now);
+        found.source.note(sequence, header.timestamp, now);
         found.strange = (0, 0);
-        if first & 0x20 != 0 {
-            let padding = usize::from(*payload.last()?);
-            payload.truncate(payload.len().checked_sub(padding)?);
-        }
-        Some(Arrived {
-            ssrc,
-            stream: ssrc.wrapping_add(found.epoch.wrapping_mul(0x9e37_79b9)),
-            sequence,
-            timestamp,
-            marker: second & 0x80 != 0,
-            payload: Bytes::from(payload),
-        })
+        let stream = ssrc.wrapping_add(found.epoch.wrapping_mul(0x9e37_79b9));
+        Some(Arrived { stream, ..header.arrived(sequence, payload)? })
     }
 
     fn welcome(&mut self, ssrc: u32, clock_rate: u32) -> usize {
@@ -146,15 +115,6 @@ impl Known {
     }
 }
 
-/// The datagram without the identifier of its key; `None` inside when there is none to cut, outside when it is too short.
-fn cut_identifier(datagram: &[u8], (length, tag): (usize, usize)) -> Option<Option<Vec<u8>>> {
-    if length == 0 {
-        return Some(None);
-    }
-    let end = datagram.len().checked_sub(tag + length)?;
-    Some(Some([&datagram[..end], &datagram[end + length..]].concat()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,8 +164,8 @@ mod tests {
             sealer.seal_rtp(&mut out, 0, 12, 0);
             out
         };
-        let opener = || RtpOpener::with_master(profile, &key).expect("46 bytes");
-        let mut sources = Sources::secured(opener(), 0, profile.tag_len());
+        let opener = RtpOpener::with_master(profile, &key, 0).expect("46 bytes");
+        let mut sources = Sources::secured(opener);
         for number in 0..20 {
             assert_eq!(open(&mut sources, &seal(number)), Some((number.into(), 9)));
         }
@@ -213,13 +173,5 @@ mod tests {
             assert_eq!(open(&mut sources, &seal(number)), None);
         }
         assert_eq!(open(&mut sources, &packet(21)), None, "and nothing without a tag");
-        // With an identifier of the key before the tag.
-        let mut identified = seal(22);
-        let tag = identified.split_off(identified.len() - 4);
-        identified.extend([0, 0, 0, 1]);
-        identified.extend(tag);
-        assert_eq!(open(&mut sources, &identified), None);
-        let mut sources = Sources::secured(opener(), 4, profile.tag_len());
-        assert_eq!(open(&mut sources, &identified), Some((22, 9)));
     }
 }

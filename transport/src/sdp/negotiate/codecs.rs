@@ -72,11 +72,12 @@ impl FromStr for LocalCodec {
 }
 
 /// Static payload types that may lack an `a=rtpmap` line (RFC 3551 §6).
-const STATIC: [(u8, &str, u32); 8] = [
+const STATIC: [(u8, &str, u32); 9] = [
     (0, "PCMU", 8000),
     (3, "GSM", 8000),
     (8, "PCMA", 8000),
     (9, "G722", 8000),
+    (14, "MPA", 90000),
     (18, "G729", 8000),
     (26, "JPEG", 90000),
     (31, "H261", 90000),

@@ -102,20 +102,7 @@ impl LocalSession {
 
     /// The session section that offers and answers share.
     fn describe(&self) -> SessionDescription {
-        let id = self.origin_id.to_string();
-        SessionDescription {
-            origin: Some(Origin {
-                username: "-".to_owned(),
-                session_id: id.clone(),
-                session_version: id,
-                net_type: "IN".to_owned(),
-                addr_type: addr_type(self.address).to_owned(),
-                address: self.address.to_string(),
-            }),
-            name: "Kurento Media Server".to_owned(),
-            connection: Some(Connection::ip(self.address)),
-            ..SessionDescription::default()
-        }
+        session_section(self.origin_id, self.address)
     }
 
     /// The `a=rtcp` line that stands while no candidate is known (RFC 3605 §2.1).
@@ -268,6 +255,24 @@ pub enum DtlsRole {
     Active,
     /// We are the server and wait.
     Passive,
+}
+
+/// The session section of all our descriptions.
+fn session_section(origin_id: u64, address: IpAddr) -> SessionDescription {
+    let id = origin_id.to_string();
+    SessionDescription {
+        origin: Some(Origin {
+            username: "-".to_owned(),
+            session_id: id.clone(),
+            session_version: id,
+            net_type: "IN".to_owned(),
+            addr_type: addr_type(address).to_owned(),
+            address: address.to_string(),
+        }),
+        name: "Kurento Media Server".to_owned(),
+        connection: Some(Connection::ip(address)),
+        ..SessionDescription::default()
+    }
 }
 
 /// Our `a=setup` in the answer to an offered one (RFC 4145 §4.1): we take the active part when we may choose.

@@ -90,18 +90,6 @@ fn rtp_offer(
     local_ice: IceCredentials,
     ssrc: u32,
 ) -> OfferedMedia {
-    let codec = |(pt, codec): &(u8, &LocalCodec)| {
-        let feedback = if kind == Kind::Video { codec.offered_feedback() } else { &[] };
-        Codec {
-            pt: *pt,
-            name: codec.name.clone(),
-            clock_rate: codec.clock_rate,
-            channels: codec.channels,
-            fmtp: codec.offered_fmtp().map(str::to_owned),
-            feedback: feedback.iter().map(|f| (*f).to_owned()).collect(),
-            rtx: None,
-        }
-    };
     let extmap = |(id, uri): (u8, &String)| ExtMap { id, direction: None, uri: uri.clone() };
     OfferedMedia {
         index,
@@ -109,7 +97,7 @@ fn rtp_offer(
         kind,
         proto: "RTP/SAVPF".to_owned(),
         direction: local.direction,
-        codecs: numbered.iter().map(codec).collect(),
+        codecs: offered_codecs(kind, numbered),
         extmaps: (FIRST_EXTMAP_ID..=14).zip(&local.extensions).map(extmap).collect(),
         local_ice,
         local_ssrc: Some(ssrc),
@@ -148,30 +136,59 @@ fn write_offered(local: &LocalSession, offered: &OfferedMedia) -> Media {
         attributes.push(Attribute::flag(offered.direction.as_str()));
     }
     attributes.push(Attribute::value("mid", &offered.mid));
-    for codec in &offered.codecs {
-        let line = |feedback| Attribute::value("rtcp-fb", format!("{} {feedback}", codec.pt));
-        attributes.extend(codec.feedback.iter().map(line));
-    }
+    attributes.extend(feedback_lines(&offered.codecs));
     attributes.extend(local.closing_lines(offered.local_ssrc, None, &offered.local_ice));
     let limit = match offered.kind {
         Kind::Audio => local.max_audio_recv_kbps,
         Kind::Video => local.max_video_recv_kbps,
         Kind::Application | Kind::Other => 0,
     };
-    let formats = if is_data {
-        vec!["webrtc-datachannel".to_owned()]
-    } else {
-        offered.codecs.iter().map(|codec| codec.pt.to_string()).collect()
-    };
+    let formats = if is_data { vec!["webrtc-datachannel".to_owned()] } else { formats(&offered.codecs) };
     Media {
         kind: offered.kind.as_str().to_owned(),
         port: 1,
         proto: offered.proto.clone(),
         formats,
         connection: None,
-        bandwidths: (limit > 0).then(|| Bandwidth { kind: "AS".to_owned(), value: limit.into() }).into_iter().collect(),
+        bandwidths: limit_line(limit),
         attributes,
     }
+}
+
+/// Codecs as Kurento offers them, with its parameters and feedback.
+pub(super) fn offered_codecs(kind: Kind, numbered: &[(u8, &LocalCodec)]) -> Vec<Codec> {
+    let codec = |(pt, codec): &(u8, &LocalCodec)| {
+        let feedback = if kind == Kind::Video { codec.offered_feedback() } else { &[] };
+        Codec {
+            pt: *pt,
+            name: codec.name.clone(),
+            clock_rate: codec.clock_rate,
+            channels: codec.channels,
+            fmtp: codec.offered_fmtp().map(str::to_owned),
+            feedback: feedback.iter().map(|f| (*f).to_owned()).collect(),
+            rtx: None,
+        }
+    };
+    numbered.iter().map(codec).collect()
+}
+
+/// The payload types of an `m=` line.
+pub(super) fn formats(codecs: &[Codec]) -> Vec<String> {
+    codecs.iter().map(|codec| codec.pt.to_string()).collect()
+}
+
+/// The `a=rtcp-fb` lines of what we offer.
+pub(super) fn feedback_lines(codecs: &[Codec]) -> impl Iterator<Item = Attribute> {
+    let lines = |codec: &Codec| {
+        let line = |feedback: &String| Attribute::value("rtcp-fb", format!("{} {feedback}", codec.pt));
+        codec.feedback.iter().map(line).collect::<Vec<_>>()
+    };
+    codecs.iter().flat_map(lines)
+}
+
+/// The `b=AS` line of a limit in kbps; none for 0.
+pub(super) fn limit_line(kbps: u32) -> Vec<Bandwidth> {
+    (kbps > 0).then(|| Bandwidth { kind: "AS".to_owned(), value: kbps.into() }).into_iter().collect()
 }
 
 /// The `a=rtpmap` line of a dynamic payload type, and its parameters.

@@ -10,14 +10,14 @@ use std::net::IpAddr;
 
 use super::super::attributes::{Direction, ExtMap, Setup, payload_type};
 use super::super::crypto::Crypto;
-use super::super::model::{Attribute, Bandwidth, Connection, Media, Origin, SessionDescription, addr_type};
+use super::super::model::{Attribute, Media, SessionDescription};
 use super::answer::{extmap_line, is_copied, kept_line, refused_lines};
 use super::codecs::{
     ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback, first_video_pt, number_codecs,
 };
-use super::offer::{codec_lines, common_codecs, common_direction};
+use super::offer::{codec_lines, common_codecs, common_direction, feedback_lines, formats, limit_line, offered_codecs};
 use super::remote::{Remote, read_remote};
-use super::{ABS_SEND_TIME, IceCredentials, Kind, OfferOptions, OfferedMedia, setup_answer};
+use super::{ABS_SEND_TIME, IceCredentials, Kind, OfferOptions, OfferedMedia, session_section, setup_answer};
 
 /// What an RtpEndpoint brings to a negotiation.
 #[derive(Debug, Clone)]
@@ -68,20 +68,7 @@ fn feedback_words() -> Vec<String> {
 
 impl RtpLocal {
     fn describe(&self) -> SessionDescription {
-        let id = self.origin_id.to_string();
-        SessionDescription {
-            origin: Some(Origin {
-                username: "-".to_owned(),
-                session_id: id.clone(),
-                session_version: id,
-                net_type: "IN".to_owned(),
-                addr_type: addr_type(self.address).to_owned(),
-                address: self.address.to_string(),
-            }),
-            name: "Kurento Media Server".to_owned(),
-            connection: Some(Connection::ip(self.address)),
-            ..SessionDescription::default()
-        }
+        session_section(self.origin_id, self.address)
     }
 
     fn ssrc(&self, kind: Kind) -> u32 {
@@ -210,7 +197,7 @@ fn write_answer(offered: &Media, line: &RtpLine, local: &RtpLocal) -> Media {
         kind: offered.kind.clone(),
         port: 1,
         proto: offered.proto.clone(),
-        formats: line.codecs.iter().map(|codec| codec.pt.to_string()).collect(),
+        formats: formats(&line.codecs),
         attributes,
         ..Media::default()
     }
@@ -225,25 +212,13 @@ pub fn offer_rtp(local: &RtpLocal, options: OfferOptions) -> (SessionDescription
     let mut offered = Vec::new();
     let kinds = [(Kind::Audio, has_audio, 96), (Kind::Video, has_video, first_video)];
     for (index, (kind, _, first)) in kinds.into_iter().filter(|(_, wanted, _)| *wanted).enumerate() {
-        let codec = |(pt, codec): (u8, &LocalCodec)| Codec {
-            pt,
-            name: codec.name.clone(),
-            clock_rate: codec.clock_rate,
-            channels: codec.channels,
-            fmtp: codec.offered_fmtp().map(str::to_owned),
-            feedback: match kind {
-                Kind::Video => codec.offered_feedback().iter().map(|f| (*f).to_owned()).collect(),
-                _ => Vec::new(),
-            },
-            rtx: None,
-        };
         let media = OfferedMedia {
             index,
             mid: format!("{}0", kind.as_str()),
             kind,
             proto: if local.crypto.is_some() { "RTP/SAVPF" } else { "RTP/AVPF" }.to_owned(),
             direction: Direction::SendRecv,
-            codecs: number_codecs(local.codecs(kind), first).into_iter().map(codec).collect(),
+            codecs: offered_codecs(kind, &number_codecs(local.codecs(kind), first)),
             extmaps: vec![ExtMap { id: 3, direction: None, uri: ABS_SEND_TIME.to_owned() }],
             local_ice: IceCredentials { ufrag: String::new(), pwd: String::new() },
             local_ssrc: Some(local.ssrc(kind)),
@@ -263,19 +238,15 @@ fn write_offer(offered: &OfferedMedia, local: &RtpLocal) -> Media {
     attributes.extend(local.crypto.as_ref().map(|crypto| Attribute::value("crypto", crypto.to_string())));
     attributes.push(Attribute::flag(offered.direction.as_str()));
     attributes.push(Attribute::value("mid", &offered.mid));
-    for codec in &offered.codecs {
-        let line = |feedback| Attribute::value("rtcp-fb", format!("{} {feedback}", codec.pt));
-        attributes.extend(codec.feedback.iter().map(line));
-    }
+    attributes.extend(feedback_lines(&offered.codecs));
     attributes.push(local.source_line(offered.kind));
     let limit = if offered.kind == Kind::Audio { local.max_audio_recv_kbps } else { local.max_video_recv_kbps };
-    let limit = (limit > 0).then(|| Bandwidth { kind: "AS".to_owned(), value: limit.into() });
     Media {
         kind: offered.kind.as_str().to_owned(),
         port: 1,
         proto: offered.proto.clone(),
-        formats: offered.codecs.iter().map(|codec| codec.pt.to_string()).collect(),
-        bandwidths: limit.into_iter().collect(),
+        formats: formats(&offered.codecs),
+        bandwidths: limit_line(limit),
         attributes,
         ..Media::default()
     }

@@ -1,18 +1,16 @@
 //! From the control side.
 
 use super::super::plan::{LinePlan, SessionCommand, TransportPlan};
-use super::bitrate::Bitrates;
 use super::data::DataChannels;
 use super::gather::add_local;
-use super::history::History;
-use super::outgoing::{Mid, Rtx, SendLine};
-use super::{KeyFrameRequests, Line, PORTS, Transport, WebRtcSession};
+use super::{Line, PORTS, Transport, WebRtcSession};
 use crate::net::tcp::Connections;
+use crate::rtp::inbound::Inbound;
+use crate::rtp::outbound::Outbound;
+use crate::rtp::outgoing::{Mid, Rtx, SendLine};
 use crate::sdp::{self, Address, TcpType};
 use crate::webrtc::bitrate::RembParams;
-use crate::webrtc::event::{DtlsState, StreamReport, TransportStatus};
-use crate::webrtc::missing::Missing;
-use crate::webrtc::rewrite::{PaddingGaps, Rewriter};
+use crate::webrtc::event::{DtlsState, TransportStatus};
 use rivero_engine::{MediaKind, Outbox};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -224,43 +222,18 @@ impl Transport {
 
 fn open_line(plan: LinePlan, remb: &RembParams) -> Line {
     Line {
-        receiving: None,
-        padding: PaddingGaps::default(),
-        missing: Missing::default(),
-        key_frame: KeyFrameRequests::default(),
-        bitrates: remb_negotiated(&plan).then(|| Bitrates::new(remb)),
-        inbound: StreamReport { kind: Some(plan.kind), ..StreamReport::default() },
-        outbound: StreamReport { kind: Some(plan.kind), ssrc: plan.local_ssrc, ..StreamReport::default() },
+        inbound: Inbound::new(plan.kind, plan.local_ssrc, &plan.payload_types, remb),
+        outbound: Outbound::new(plan.kind, plan.local_ssrc, &plan.payload_types, remb),
         plan,
     }
 }
 
 /// The sending half is ours: str0m is told nothing of what we send.
 fn send_line(plan: &LinePlan) -> SendLine {
-    // As Kurento: on video only.
-    let abs_send_time = plan.abs_send_time.filter(|id| plan.kind == MediaKind::Video && is_short(*id));
-    let resends = plan.payload_types.iter().any(|payload_type| payload_type.nack);
-    let clock_rate = plan.payload_types.first().map_or(90_000, |payload_type| payload_type.caps.clock_rate());
-    let rewriter = Rewriter::new(clock_rate, getrandom::u64().unwrap_or(1));
+    let line = SendLine::new(plan.local_ssrc, plan.kind, &plan.payload_types, plan.abs_send_time);
     let mid = plan.mid.as_ref().and_then(|(id, tag)| Mid::new(*id, tag));
-    SendLine {
-        ssrc: plan.local_ssrc,
-        chosen: None,
-        mid_before: if mid.is_some() { rewriter.next_sequence() + MID_PACKETS } else { 0 },
-        mid,
-        rewriter,
-        packets: 0,
-        bytes: 0,
-        reported: 0,
-        abs_send_time,
-        history: resends.then(History::default),
-        rtx: rtx(plan),
-    }
-}
-
-/// Ids that the short form of header extensions can tell (RFC 8285, section 4.2).
-fn is_short(id: u8) -> bool {
-    (1..=14).contains(&id)
+    let mid_before = if mid.is_some() { line.rewriter.next_sequence() + MID_PACKETS } else { 0 };
+    SendLine { mid_before, mid, rtx: rtx(plan), ..line }
 }
 
 /// Where the peer takes what is sent again on a source of its own.
@@ -269,14 +242,4 @@ fn rtx(plan: &LinePlan) -> Option<Rtx> {
     let payload_types = plan.payload_types.iter().filter_map(|of| Some((of.number, of.rtx?))).collect();
     let next_sequence = u64::from(getrandom::u32().unwrap_or(1) % (1 << 14));
     Some(Rtx { ssrc, payload_types, next_sequence, mid_before: next_sequence + MID_PACKETS })
-}
-
-/// Whether we ask for lost packets: Kurento does so for video where generic NACK is negotiated on the preferred format.
-pub(super) fn nack(plan: &LinePlan) -> bool {
-    plan.kind == MediaKind::Video && plan.payload_types.first().is_some_and(|payload_type| payload_type.nack)
-}
-
-/// Whether REMB goes to and fro: as with NACK, the preferred format decides.
-fn remb_negotiated(plan: &LinePlan) -> bool {
-    plan.kind == MediaKind::Video && plan.payload_types.first().is_some_and(|payload_type| payload_type.remb)
 }

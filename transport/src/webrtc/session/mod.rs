@@ -1,61 +1,46 @@
 //! The node of a `WebRtcEndpoint`: owns the transports, turns datagrams into packets and packets into datagrams.
 //!
-//! By direction: `command` from the control side, with `gather` for candidates; `receive` from the network, with `rtcp` for what concerns our sending and
-//! `bitrate` for REMB both ways; `send`
-//! from the graph, `data` both ways; `send` goes into `outgoing`, which seals, and `history`, which keeps what may be asked for again; `state` and `report` to the control side.
+//! By direction: `command` from the control side, with `gather` for candidates; `receive` from the network, with `reception` for RTP and
+//! `rtcp` for what concerns our sending; `send` from the graph; `repair` for what we ask of the peer; `data` both ways; `state` and
+//! `report` to the control side. What RTP has in common with other endpoints is in `crate::rtp`.
 
-pub(crate) mod bitrate;
 mod command;
 mod data;
 mod gather;
-pub(crate) mod history;
 mod hold;
-pub(crate) mod outgoing;
 mod receive;
-pub(crate) mod reception;
+mod reception;
 mod repair;
 mod report;
 mod rtcp;
-pub(crate) mod send;
+mod send;
 mod state;
 
 use super::Watch;
 use super::bitrate::{BandwidthLimits, RembParams};
 use super::data::ChannelOptions;
-use super::event::{IceStatus, StreamReport, TransportStatus};
-use super::missing::Missing;
+use super::event::{IceStatus, TransportStatus};
 use super::plan::{LinePlan, SessionCommand};
-use super::rewrite::PaddingGaps;
 use crate::net::tcp::Connections;
 use crate::net::{LocalNet, Mark, OwnPort, UdpPort, Way};
+use crate::rtp::history::History;
+use crate::rtp::inbound::Inbound;
+use crate::rtp::outbound::Outbound;
+use crate::rtp::outgoing::{Outgoing, SendLine};
+use crate::rtp::sending::Refusals;
+use crate::rtp::voice::Voice;
 use crate::sdp;
-use bitrate::Bitrates;
 use data::DataChannels;
 use gather::Gathering;
-use history::{History, Record};
-use outgoing::{Outgoing, SendLine};
 use reception::Reception;
-pub use reception::header_length;
 use rivero_engine::shard::BuildContext;
 use rivero_engine::{Body, Feedback, Input, MediaKind, MediaTime, Node, NodeId, Outbox, Port};
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use str0m::Rtc;
 
 /// Ports of the node, in the engine's default order.
 const PORTS: [MediaKind; 3] = MediaKind::ALL;
-
-/// How soon after one request for a key frame the next may go to the same publisher.
-const KEY_FRAME_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
-
-/// Room that a worker's sessions lend each other: only one of them is at work at a time.
-#[derive(Default)]
-pub struct Scratch {
-    sending: Cell<Vec<(u64, Record)>>,
-    /// What incoming RTCP is opened into.
-    opened: Cell<Vec<u8>>,
-}
 
 pub struct WebRtcSession {
     id: NodeId,
@@ -70,8 +55,7 @@ pub struct WebRtcSession {
     early: Vec<(Option<usize>, sdp::Candidate)>,
     transports: Vec<Transport>,
     status: IceStatus,
-    /// Said once: a source whose format the peer does not take.
-    refused: Option<rivero_engine::Caps>,
+    refusals: Refusals,
     /// Data channels that were asked for between our offer and its answer.
     early_channels: Vec<ChannelOptions>,
     limits: BandwidthLimits,
@@ -129,22 +113,16 @@ struct Transport {
 
 struct Line {
     plan: LinePlan,
-    receiving: Option<u32>,
-    padding: PaddingGaps,
-    /// Where lost packets may be asked for.
-    missing: Missing,
-    key_frame: KeyFrameRequests,
-    /// Where REMB is negotiated.
-    bitrates: Option<Bitrates>,
-    inbound: StreamReport,
-    outbound: StreamReport,
+    inbound: Inbound,
+    outbound: Outbound,
 }
 
-/// Merges requests for key frames into few.
-#[derive(Default)]
-struct KeyFrameRequests {
-    last: Option<MediaTime>,
-    wanted: bool,
+impl Transport {
+    /// Its lines, and whom to speak with: with nobody while there is no way or no key.
+    fn voice<'a>(&'a mut self, net: &'a LocalNet) -> (&'a mut [Line], Option<Voice<'a>>) {
+        let voice = Voice::new(net, self.way.as_ref(), self.outgoing.as_mut(), &self.cname);
+        (&mut self.lines, voice)
+    }
 }
 
 impl WebRtcSession {
@@ -162,7 +140,7 @@ impl WebRtcSession {
             early: Vec::new(),
             transports: Vec::new(),
             status: IceStatus { transports: vec![TransportStatus::default()], ..IceStatus::default() },
-            refused: None,
+            refusals: Refusals::default(),
             early_channels: Vec::new(),
             limits: BandwidthLimits::default(),
             remb: RembParams::default(),
@@ -175,13 +153,10 @@ impl WebRtcSession {
 
     /// Asks to be woken when the first transport, or a delayed request, wants it.
     fn rearm(&mut self, out: &mut Outbox) {
-        let lines = self.transports.iter().flat_map(|transport| &transport.lines);
-        let delayed = lines.filter(|line| line.key_frame.wanted).filter_map(|line| line.key_frame.last);
         let alive = self.transports.iter().filter(|transport| transport.alive);
         let due = alive.flat_map(|transport| {
             let report = transport.outgoing.as_ref().and_then(|outgoing| outgoing.report_due);
-            let missing = transport.lines.iter().filter_map(|line| line.missing.due());
-            let bitrates = transport.lines.iter().filter_map(|line| line.bitrates.as_ref()?.due());
+            let lines = transport.lines.iter().filter_map(|line| line.inbound.due());
             let reports = transport.reception.as_ref().and_then(|reception| reception.report_due);
             let arrivals = transport.reception.as_ref().and_then(|reception| reception.arrivals.due());
             std::iter::once(transport.due)
@@ -189,11 +164,10 @@ impl WebRtcSession {
                 .chain(report)
                 .chain(reports)
                 .chain(arrivals)
-                .chain(missing)
-                .chain(bitrates)
+                .chain(lines)
         });
         let asking = self.gathering.due();
-        out.wake_at(due.chain(delayed.map(|last| last + KEY_FRAME_INTERVAL)).chain(asking).min());
+        out.wake_at(due.chain(asking).min());
     }
 
     fn on_deadline(&mut self, out: &mut Outbox) {
@@ -202,12 +176,14 @@ impl WebRtcSession {
             self.ask_reflexive(out);
         }
         for index in 0..self.transports.len() {
-            self.ask_again(index, now);
-            self.heal(index, now);
+            // Without the peer's consent nothing may be sent to it (RFC 7675, section 5.1).
+            if !self.transports[index].alive {
+                continue;
+            }
+            self.ask_peer(index, now);
             self.report_sent(index, now);
             self.report_received(index, now);
             self.report_arrivals(index, now);
-            self.tell_bitrates(index, now);
             if self.transports[index].held_due().is_some_and(|due| due <= now) {
                 self.read_held(index, out);
             }

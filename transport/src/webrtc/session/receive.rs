@@ -1,17 +1,14 @@
 //! From the network: media goes to `reception`, what is left into str0m, whose events come out.
 
-use super::super::keyframe::starts_key_frame;
-use super::super::missing::Missing;
-use super::super::rewrite::PaddingGaps;
 use super::hold::Held;
-use super::reception::Arrived;
-use super::{PORTS, WebRtcSession};
+use super::{Line, WebRtcSession};
 use crate::net::tcp::TcpLink;
 use crate::net::{Datagram, Path};
+use crate::rtp::header::Arrived;
+pub(super) use crate::rtp::port_of;
 use crate::webrtc::event::{DtlsState, IceState};
-use rivero_engine::{Body, MediaKind, Outbox, Packet, Rtp};
+use rivero_engine::Outbox;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, IceConnectionState, Input, Output};
 
@@ -47,7 +44,6 @@ impl WebRtcSession {
             {
                 authentic = true;
                 self.on_rtp(transport, line, arrived, out);
-                self.heal(transport, out.now());
             }
             if authentic && let Path::Udp(_) = path {
                 // The pair that the peer uses. It may have changed: a telephone that leaves the house is followed at once.
@@ -203,39 +199,14 @@ impl WebRtcSession {
     }
 
     fn on_rtp(&mut self, transport: usize, line: usize, arrived: Arrived, out: &mut Outbox) {
-        let line = &mut self.transports[transport].lines[line];
-        let ssrc = arrived.ssrc;
-        let known = line.plan.payload_types.iter().find(|known| known.number == arrived.payload_type);
+        let (lines, voice) = self.transports[transport].voice(&self.net);
+        let Line { plan, inbound, .. } = &mut lines[line];
+        let known = plan.payload_types.iter().find(|known| known.number == arrived.payload_type);
         let Some(caps) = known.map(|known| known.caps.clone()) else { return };
-        if line.receiving.replace(ssrc) != Some(ssrc) {
-            line.padding = PaddingGaps::default();
-            line.missing = Missing::default();
+        if let Some(packet) = inbound.take(caps, arrived, out.now()) {
+            out.media(port_of(plan.kind), packet);
         }
-        if let Some(bitrates) = &mut line.bitrates {
-            bitrates.arrived(ssrc, arrived.sequence, arrived.payload.len(), out.now());
-        }
-        let kind = line.plan.kind;
-        let key = kind != MediaKind::Video || starts_key_frame(caps.codec(), &arrived.payload);
-        if super::command::nack(&line.plan) {
-            line.missing.note(arrived.sequence, key, out.now());
-        }
-        line.inbound.ssrc = ssrc;
-        if arrived.payload.is_empty() && line.padding.leave_out(arrived.sequence) {
-            return;
-        }
-        if key && kind == MediaKind::Video {
-            line.key_frame.wanted = false;
-        }
-        let rtp = Rtp {
-            ssrc,
-            sequence: line.padding.close_up(arrived.sequence),
-            timestamp: arrived.timestamp,
-            marker: arrived.marker,
-            payload: arrived.payload,
-        };
-        let marker = rtp.marker;
-        let packet = Packet::new(caps, Body::Rtp(Arc::new(rtp)), out.now()).key(key).frame_end(marker);
-        out.media(port_of(kind), packet);
+        inbound.heal(out.now(), voice);
     }
 }
 
@@ -247,9 +218,4 @@ fn is_media(datagram: &[u8]) -> bool {
 /// RTCP shares its transport with RTP, and is told by its packet type (RFC 5761, section 4).
 fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [first, 192..=223, ..] if first >> 6 == 2)
-}
-
-/// The port of the node for a kind.
-pub(super) fn port_of(kind: MediaKind) -> usize {
-    PORTS.iter().position(|port| *port == kind).unwrap_or(2)
 }

@@ -5,11 +5,13 @@
 
 use super::{Line, Transport, WebRtcSession};
 use crate::rtcp;
+use crate::rtp::format::PayloadType;
+use crate::rtp::header::{Arrived, Header, header_length};
+use crate::rtp::source::Source;
+use crate::rtp::voice::Voice;
 use crate::srtp::RtpOpener;
 use crate::webrtc::arrivals::Arrivals;
 use crate::webrtc::extension;
-use crate::webrtc::source::Source;
-use bytes::Bytes;
 use rivero_engine::{MediaKind, MediaTime};
 use std::time::Duration;
 
@@ -47,18 +49,6 @@ impl Role {
     }
 }
 
-/// An RTP packet, opened.
-pub(super) struct Arrived {
-    pub ssrc: u32,
-    pub payload_type: u8,
-    /// Extended by the count of rollovers.
-    pub sequence: u64,
-    pub timestamp: u32,
-    pub marker: bool,
-    /// Without padding.
-    pub payload: Bytes,
-}
-
 impl Reception {
     pub fn new(opener: RtpOpener) -> Self {
         Reception { opener, sources: Vec::new(), report_due: None, arrivals: Arrivals::default() }
@@ -66,11 +56,9 @@ impl Reception {
 
     /// The packet in a datagram and the line that it belongs to. `None` when it is forged, came before, or is nobody's.
     pub fn open(&mut self, lines: &mut [Line], datagram: &[u8], now: MediaTime) -> Option<(usize, Arrived)> {
-        let [first, second, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3, ..] = *datagram else { return None };
-        let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
-        let payload_type = second & 0x7f;
+        let header = Header::read(datagram)?;
+        let Header { ssrc, payload_type, number, .. } = header;
         let known = self.sources.iter().position(|(source, _)| source.ssrc == ssrc);
-        let number = u16::from_be_bytes([n0, n1]);
         let sequence = match known {
             Some(at) => self.sources[at].0.whole(number).filter(|whole| self.sources[at].0.is_new(*whole))?,
             None => number.into(),
@@ -83,23 +71,15 @@ impl Reception {
         self.opener.open(datagram, header_length(datagram)?, (sequence >> 16) as u32, &mut payload)?;
         // It is authentic: from here on it may change what we know.
         let at = known.unwrap_or_else(|| self.welcome(lines, ssrc, payload_type, role));
-        let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
-        self.sources[at].0.note(sequence, timestamp, now);
+        self.sources[at].0.note(sequence, header.timestamp, now);
         self.report_due.get_or_insert(now + REPORT_INTERVAL);
         let transport_cc = lines[role.line()].plan.transport_cc;
         if let Some([high, low]) = transport_cc.and_then(|id| extension::find(datagram, id)) {
             self.arrivals.note(u16::from_be_bytes([*high, *low]), ssrc, now);
         }
-        if first & 0x20 != 0 {
-            let padding = usize::from(*payload.last()?);
-            payload.truncate(payload.len().checked_sub(padding)?);
-        }
+        let arrived = header.arrived(sequence, payload)?;
         // As browsers count: what is sent again or pads belongs to the stream.
-        let inbound = &mut lines[role.line()].inbound;
-        inbound.packets += 1;
-        inbound.bytes += payload.len() as u64;
-        let payload = Bytes::from(payload);
-        let arrived = Arrived { ssrc, payload_type, sequence, timestamp, marker: second & 0x80 != 0, payload };
+        lines[role.line()].inbound.count(arrived.payload.len());
         match role {
             Role::Media { line } => Some((line, arrived)),
             Role::Resends { line } => Some((line, self.original(&lines[line], arrived)?)),
@@ -109,12 +89,19 @@ impl Reception {
     /// The packet that was sent again: its number stands before its payload (RFC 4588, section 4).
     fn original(&mut self, line: &Line, resent: Arrived) -> Option<Arrived> {
         let [high, low, ..] = *resent.payload else { return None };
-        let ssrc = line.receiving?;
+        let ssrc = line.inbound.source()?;
         let (source, _) = self.sources.iter_mut().find(|(source, _)| source.ssrc == ssrc)?;
         let sequence = source.whole(u16::from_be_bytes([high, low])).filter(|whole| source.is_new(*whole))?;
         source.mark(sequence);
         let of = line.plan.payload_types.iter().find(|of| of.rtx == Some(resent.payload_type))?;
-        Some(Arrived { ssrc, payload_type: of.number, sequence, payload: resent.payload.slice(2..), ..resent })
+        Some(Arrived {
+            ssrc,
+            stream: ssrc,
+            payload_type: of.number,
+            sequence,
+            payload: resent.payload.slice(2..),
+            ..resent
+        })
     }
 
     fn welcome(&mut self, lines: &[Line], ssrc: u32, payload_type: u8, role: Role) -> usize {
@@ -124,7 +111,7 @@ impl Reception {
         {
             self.sources.remove(at);
         }
-        let takes = |pt: &&super::super::plan::PayloadType| pt.number == payload_type || pt.rtx == Some(payload_type);
+        let takes = |pt: &&PayloadType| pt.number == payload_type || pt.rtx == Some(payload_type);
         let clock_rate =
             lines[role.line()].plan.payload_types.iter().find(takes).map_or(90_000, |pt| pt.caps.clock_rate());
         self.sources.push((Source::new(ssrc, clock_rate), role));
@@ -167,34 +154,23 @@ impl WebRtcSession {
     /// Tells the peer how its packets arrive, where that is due (RFC 3550, section 6.4.2).
     pub(super) fn report_received(&mut self, transport: usize, now: MediaTime) {
         let this = &mut self.transports[transport];
-        let Transport { way: Some(way), outgoing: Some(outgoing), reception: Some(reception), lines, cname, .. } = this
-        else {
-            return;
-        };
+        let Transport { way, outgoing, reception: Some(reception), lines, cname, .. } = this else { return };
+        let voice = Voice::new(&self.net, way.as_ref(), outgoing.as_mut(), cname);
+        let Some(mut voice) = voice else { return };
         if reception.report_due.is_none_or(|due| due > now) {
             return;
         }
         let mut blocks = Vec::new();
         for (source, role) in reception.sources.iter_mut().filter(|(source, _)| source.is_active()) {
             let block = source.report(now);
-            if let Role::Media { line } = role {
-                let inbound = &mut lines[*line].inbound;
-                inbound.jitter = source.jitter();
-                inbound.lost = block.lost.into();
-                inbound.fraction_lost = f64::from(block.fraction_lost) / 256.0;
-            }
+            lines[role.line()].inbound.note_report(&block, source.jitter());
             blocks.push(block);
         }
         let ours = lines.iter().find(|line| line.plan.receives && line.plan.kind != MediaKind::Data);
         let Some(ours) = ours.map(|line| line.plan.local_ssrc) else { return };
         reception.report_due = (!blocks.is_empty()).then(|| now + REPORT_INTERVAL);
         if !blocks.is_empty() {
-            self.net.fill(|buffer| {
-                outgoing.send_rtcp(way, buffer, |out| {
-                    rtcp::write_receiver_report(out, ours, &blocks);
-                    rtcp::write_cname(out, ours, cname);
-                });
-            });
+            voice.say(ours, &blocks, |_| {});
         }
     }
 }
@@ -222,40 +198,5 @@ impl WebRtcSession {
                 });
             });
         }
-    }
-}
-
-/// How many bytes stand before the payload of an RTP packet: the fixed part, contributing sources and extensions (RFC 3550,
-/// sections 5.1 and 5.3.1). `None` for a packet that is cut before.
-pub fn header_length(packet: &[u8]) -> Option<usize> {
-    let first = *packet.first()?;
-    let mut length = 12 + 4 * usize::from(first & 0x0f);
-    if first & 0x10 != 0 {
-        let [high, low] = *packet.get(length + 2..)?.first_chunk()?;
-        length += 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
-    }
-    Some(length).filter(|length| *length <= packet.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::header_length;
-
-    #[test]
-    fn a_header_ends_behind_its_sources_and_extensions() {
-        let packet = |first: u8, length: usize| {
-            let mut packet = vec![0; length];
-            packet[0] = first;
-            if let Some(words) = packet.get_mut(23) {
-                *words = 1;
-            }
-            packet
-        };
-        assert_eq!(header_length(&packet(0x80, 12)), Some(12));
-        assert_eq!(header_length(&packet(0x82, 30)), Some(20));
-        assert_eq!(header_length(&packet(0x92, 30)), Some(28), "two sources, four bytes, one word");
-        assert_eq!(header_length(&packet(0x92, 27)), None, "cut");
-        assert_eq!(header_length(&packet(0x92, 21)), None);
-        assert_eq!(header_length(&[]), None);
     }
 }

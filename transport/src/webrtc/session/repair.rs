@@ -1,75 +1,49 @@
-//! What was lost on the way to us: asked for again, and healed by a key frame where that is of no use.
+//! What we ask of a peer that sends: what was lost on the way to us, key frames, a bitrate that our consumers can take.
 
 use super::WebRtcSession;
-use crate::rtcp;
 use rivero_engine::{MediaKind, MediaTime, Outbox};
 
 impl WebRtcSession {
-    /// Asks the peer for what is missing (RFC 4585, section 6.2.1). Without keys or a way there is nobody to ask.
-    pub(super) fn ask_again(&mut self, transport: usize, now: MediaTime) {
-        let this = &mut self.transports[transport];
-        let (Some(way), Some(outgoing)) = (&this.way, &mut this.outgoing) else { return };
-        let mut lost = Vec::new();
-        for line in &mut this.lines {
-            lost.clear();
-            line.missing.ask(now, this.round_trip, &mut lost);
-            let Some(source) = line.receiving.filter(|_| !lost.is_empty()) else { continue };
-            line.inbound.nack += 1;
-            let ours = line.plan.local_ssrc;
-            self.net.fill(|buffer| {
-                outgoing.send_rtcp(way, buffer, |out| {
-                    rtcp::write_receiver_report(out, ours, &[]);
-                    rtcp::write_nack(out, ours, source, &lost);
-                });
-            });
+    /// Asks for what is due.
+    pub(super) fn ask_peer(&mut self, transport: usize, now: MediaTime) {
+        let transport = &mut self.transports[transport];
+        let round_trip = transport.round_trip;
+        for at in 0..transport.lines.len() {
+            let (lines, voice) = transport.voice(&self.net);
+            lines[at].inbound.on_deadline(now, round_trip, &self.limits, voice);
         }
-    }
-
-    /// Asks for a key frame where something is lost for good.
-    pub(super) fn heal(&mut self, transport: usize, now: MediaTime) {
-        for line in &mut self.transports[transport].lines {
-            line.key_frame.wanted |= line.missing.is_broken();
-        }
-        self.request_key_frames(transport, now);
     }
 
     /// A consumer cannot go on without a key frame.
     pub(super) fn want_key_frame(&mut self, kind: MediaKind, out: &mut Outbox) {
-        for transport in 0..self.transports.len() {
-            for line in &mut self.transports[transport].lines {
-                line.key_frame.wanted |= line.plan.kind == kind && kind == MediaKind::Video && line.plan.receives;
+        if kind != MediaKind::Video {
+            return;
+        }
+        // Without the peer's consent nothing may be sent to it (RFC 7675, section 5.1).
+        for transport in self.transports.iter_mut().filter(|transport| transport.alive) {
+            for at in 0..transport.lines.len() {
+                let (lines, voice) = transport.voice(&self.net);
+                let line = &mut lines[at];
+                if line.plan.kind == kind && line.plan.receives {
+                    line.inbound.want_key_frame();
+                    line.inbound.heal(out.now(), voice);
+                }
             }
-            self.request_key_frames(transport, out.now());
         }
     }
 
-    /// Sends what is wanted and not too soon after the last one: PLI where negotiated (RFC 4585), otherwise FIR (RFC 5104).
-    pub(super) fn request_key_frames(&mut self, transport: usize, now: MediaTime) {
-        let this = &mut self.transports[transport];
-        let (Some(way), Some(outgoing)) = (&this.way, &mut this.outgoing) else { return };
-        for line in this.lines.iter_mut().filter(|line| line.key_frame.wanted) {
-            let soon = line.key_frame.last.is_some_and(|last| now.since(last) < super::KEY_FRAME_INTERVAL);
-            // Before the first packet there is nobody to ask, and a stream begins with a key frame anyway.
-            let Some(source) = line.receiving.filter(|_| !soon) else { continue };
-            let by_pli = line.plan.payload_types.iter().any(|payload_type| payload_type.pli);
-            if !by_pli && !line.plan.payload_types.iter().any(|payload_type| payload_type.fir) {
-                continue;
-            }
-            let count = if by_pli { &mut line.inbound.pli } else { &mut line.inbound.fir };
-            *count += 1;
-            let (ours, number) = (line.plan.local_ssrc, *count as u8);
-            self.net.fill(|buffer| {
-                outgoing.send_rtcp(way, buffer, |out| {
-                    rtcp::write_receiver_report(out, ours, &[]);
-                    if by_pli {
-                        rtcp::write_pli(out, ours, source);
-                    } else {
-                        rtcp::write_fir(out, ours, source, number);
-                    }
-                });
-            });
-            line.key_frame.last = Some(now);
-            line.key_frame.wanted = false;
+    /// What our consumers together can take.
+    pub(super) fn note_wish(&mut self, kind: MediaKind, bps: u64, now: MediaTime) {
+        let lines = self.transports.iter_mut().flat_map(|transport| &mut transport.lines);
+        for line in lines.filter(|line| line.plan.kind == kind && line.plan.receives) {
+            line.inbound.wish(bps, now);
+        }
+    }
+
+    /// A viewer is connected and has said nothing yet.
+    pub(super) fn begin_bitrates(&self, transport: usize, out: &mut Outbox) {
+        for line in self.transports[transport].lines.iter().filter(|line| line.plan.sends) {
+            line.outbound.begin(&self.limits, out);
         }
     }
 }

@@ -11,12 +11,12 @@ impl WebRtcSession {
         let (mut inbound, mut outbound) = (Vec::new(), Vec::new());
         for (n, transport) in self.transports.iter().enumerate() {
             for (line, sent) in transport.lines.iter().zip(&transport.send_lines) {
-                if line.plan.receives && line.inbound.packets > 0 {
-                    inbound.push(StreamReport { transport: n + 1, ..line.inbound.clone() });
+                if line.plan.receives && line.inbound.report.packets > 0 {
+                    inbound.push(StreamReport { transport: n + 1, ..line.inbound.report.clone() });
                 }
                 if line.plan.sends && line.plan.kind != MediaKind::Data && transport.outgoing.is_some() {
                     let (packets, bytes) = (sent.packets, sent.bytes);
-                    outbound.push(StreamReport { transport: n + 1, packets, bytes, ..line.outbound.clone() });
+                    outbound.push(StreamReport { transport: n + 1, packets, bytes, ..line.outbound.report.clone() });
                 }
             }
         }

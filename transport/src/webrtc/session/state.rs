@@ -1,9 +1,9 @@
 //! To the control side: how the states of str0m become Kurento's, each told once.
 
-use super::outgoing::Outgoing;
 use super::reception::Reception;
 use super::{Gathered, Transport, WebRtcSession};
 use crate::net::{Path, Way};
+use crate::rtp::outgoing::Outgoing;
 use crate::sdp::{self, Address, CandidateType, TcpType};
 use crate::srtp::{Opener, Profile, RtpOpener, Sealer};
 use crate::webrtc::event::{CandidatePair, DtlsState, IceState, WebRtcEvent};

@@ -1,14 +1,11 @@
-//! REMB, both ways: what we ask of a publisher, and what a viewer's path carries.
+//! REMB to a publisher: what it may send.
 //!
-//! Enters: that a packet arrived, what our consumers wish, a viewer's REMB. Leaves: a REMB to the publisher, twice a second while
-//! media arrives; what a viewer carries, to the west. The rules are in [`bitrate`](crate::webrtc::bitrate).
+//! Enters: that a packet arrived, what our consumers wish. Leaves: a value, twice a second while media arrives. The rules are in
+//! [`bitrate`](crate::webrtc::bitrate).
 
-use super::receive::port_of;
-use super::{Line, WebRtcSession};
-use crate::rtcp;
-use crate::webrtc::bitrate::{BandwidthLimits, ReceiveRate, Reception, RembParams, SendRate, advertise};
+use crate::webrtc::bitrate::{BandwidthLimits, ReceiveRate, Reception, RembParams, advertise};
+use rivero_engine::MediaTime;
 use rivero_engine::bitrate::{MEMORY, NO_LIMIT};
-use rivero_engine::{Feedback, MediaKind, MediaTime, Outbox};
 use std::time::Duration;
 
 /// Between two REMBs.
@@ -26,7 +23,6 @@ pub(crate) struct Bitrates {
     told: u64,
     /// What our consumers wish together, in bps, and when they said so.
     wished: Option<(u64, MediaTime)>,
-    pub viewer: SendRate,
 }
 
 impl Bitrates {
@@ -37,7 +33,6 @@ impl Bitrates {
             interval: None,
             told: 0,
             wished: None,
-            viewer: SendRate::new(params),
         }
     }
 
@@ -75,56 +70,6 @@ impl Bitrates {
         let value = advertise(estimate, wished, limits);
         self.told = u64::from(value);
         Some(value)
-    }
-}
-
-impl WebRtcSession {
-    /// What our consumers together can take.
-    pub(super) fn note_wish(&mut self, kind: MediaKind, bps: u64, now: MediaTime) {
-        let lines = self.transports.iter_mut().flat_map(|transport| &mut transport.lines);
-        for line in lines.filter(|line| line.plan.kind == kind && line.plan.receives) {
-            if let Some(bitrates) = &mut line.bitrates {
-                bitrates.wish(bps, now);
-            }
-        }
-    }
-
-    /// A viewer is connected and has said nothing yet.
-    pub(super) fn begin_bitrates(&self, transport: usize, out: &mut Outbox) {
-        for line in self.transports[transport].lines.iter().filter(|line| line.plan.sends) {
-            if let Some(bitrates) = &line.bitrates {
-                out.feedback(port_of(line.plan.kind), Feedback::Bitrate(bitrates.viewer.begin(&self.limits)));
-            }
-        }
-    }
-
-    /// A viewer's REMB.
-    pub(super) fn on_remb(&mut self, transport: usize, line: usize, bps: u64, out: &mut Outbox) {
-        let line = &mut self.transports[transport].lines[line];
-        line.outbound.remb = bps;
-        if let Some(bitrates) = &mut line.bitrates {
-            out.feedback(port_of(line.plan.kind), Feedback::Bitrate(bitrates.viewer.take(bps, &self.limits)));
-        }
-    }
-
-    /// Tells the publisher what it may send, where that is due.
-    pub(super) fn tell_bitrates(&mut self, transport: usize, now: MediaTime) {
-        let this = &mut self.transports[transport];
-        for line in &mut this.lines {
-            let Line { bitrates: Some(bitrates), receiving: Some(source), plan, inbound, .. } = line else { continue };
-            let Some(bps) = bitrates.next(&self.limits, now) else { continue };
-            // Only now: an interval ends when it is due, whether or not there is a way, or its deadline would fire without end.
-            let (Some(way), Some(outgoing)) = (&this.way, &mut this.outgoing) else { continue };
-            inbound.remb = u64::from(bps);
-            self.net.fill(|buffer| {
-                outgoing.send_rtcp(way, buffer, |out| {
-                    // What we report of the reception goes out with str0m's packets.
-                    rtcp::write_receiver_report(out, plan.local_ssrc, &[]);
-                    rtcp::write_cname(out, plan.local_ssrc, &this.cname);
-                    rtcp::write_remb(out, plan.local_ssrc, u64::from(bps), &[*source]);
-                });
-            });
-        }
     }
 }
 

@@ -7,9 +7,9 @@
 
 use super::Scratch;
 use super::history::{History, Record};
+use super::rewrite::Rewriter;
 use crate::net::{SendBuffer, Way};
 use crate::srtp::{Opener, Sealer};
-use crate::webrtc::rewrite::Rewriter;
 use rivero_engine::{Caps, MediaTime};
 
 /// Packets are padded by at most this much so that they can leave in one piece: padding costs bytes, a system call costs more.
@@ -271,8 +271,8 @@ fn write(out: &mut Vec<u8>, sealer: &mut Sealer, header: &Header<'_>, payload: &
 mod tests {
     use super::*;
     use crate::net::{Mark, Path, UdpPort};
+    use crate::rtp::history::Numbers;
     use crate::srtp::Profile;
-    use crate::webrtc::session::history::Numbers;
     use proptest::prelude::*;
     use rivero_engine::Rtp;
     use std::net::SocketAddr;

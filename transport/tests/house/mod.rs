@@ -1,5 +1,7 @@
 //! A server of two workers with endpoints, and what they tell. Nothing here waits for a time: every step waits for the notice
-//! that it depends on.
+//! that it depends on. Shared by all tests with workers of their own.
+
+#![allow(dead_code, reason = "each test needs another part of it")]
 
 use bytes::Bytes;
 use rivero_engine::graph::Placement;
@@ -88,6 +90,11 @@ impl House {
         self.hear(of.element().id(), inner).await
     }
 
+    /// Forgets what it has heard so far.
+    pub fn forget(&mut self) {
+        self.heard.clear();
+    }
+
     /// What an endpoint offers until it says that there is no more: with the m-lines, as told.
     pub async fn gather(&mut self, endpoint: &WebRtcEndpoint) -> Vec<(sdp::Candidate, usize)> {
         endpoint.gather_candidates().await.expect("it gathers");
@@ -112,20 +119,27 @@ impl House {
         let starts =
             |what: &What| matches!(what, What::FlowIn { kind: MediaKind::Video, flowing: true, .. }).then_some(());
         self.hear(at.id(), starts).await;
+        // Commands are taken in turn: when this one is answered, the packet has been handed in.
+        at.report().await.expect("alive");
     }
 }
 
-/// A key frame of VP8 in one packet.
-pub fn vp8(sequence: u64) -> Packet {
-    let payload = Bytes::from(vec![0x10, 0, 0xaa, sequence as u8]);
-    let rtp = Rtp { ssrc: 7, sequence, timestamp: sequence as u32 * 3000, marker: true, payload };
-    Packet::new(Caps::video(Codec::Vp8, None), Body::Rtp(Arc::new(rtp)), MediaTime::ZERO).key(true)
+/// With the loopback interface alone.
+pub fn on_loopback() -> EndpointOptions {
+    EndpointOptions { network_interfaces: vec!["lo".into()], ..EndpointOptions::default() }
 }
 
-/// The numbers inside the pictures that came out.
-pub fn pictures(seen: &Seen) -> Vec<u8> {
+/// A key frame or another of VP8 in one packet.
+pub fn vp8(sequence: u64, key: bool) -> Packet {
+    let payload = Bytes::from(vec![0x10, u8::from(!key), 0xaa, sequence as u8]);
+    let rtp = Rtp { ssrc: 7, sequence, timestamp: sequence as u32 * 3000, marker: true, payload };
+    Packet::new(Caps::video(Codec::Vp8, None), Body::Rtp(Arc::new(rtp)), MediaTime::ZERO).key(key)
+}
+
+/// The numbers inside the pictures that came out, and which of them are key frames.
+pub fn pictures(seen: &Seen) -> Vec<(u8, bool)> {
     let number = |packet: &Packet| match &packet.body {
-        Body::Rtp(rtp) => rtp.payload[3],
+        Body::Rtp(rtp) => (rtp.payload[3], packet.key),
         _ => panic!("only RTP was sent"),
     };
     seen.packets().iter().filter(|packet| packet.kind() == MediaKind::Video).map(number).collect()
