@@ -3,7 +3,9 @@
 //! Enters: packets of the graph. Leaves: packets of the graph in another form. It must never know a socket, SDP or JSON;
 //! and nobody outside may see FFmpeg.
 //!
-//! `payload` takes frames out of RTP packets and puts them in; `coder` decodes and encodes.
+//! `playout` puts packets in order and on the pipeline's clock; `payload` takes frames out of RTP packets and puts them in; `coder`
+//! decodes and encodes.
 
 pub mod coder;
 pub mod payload;
+pub mod playout;
