@@ -1,6 +1,9 @@
 //! Payload formats: hand-written packets, there and back, loss, and FFmpeg at the other end.
 
+#![allow(clippy::unwrap_used)]
+
 mod ffmpeg;
+mod hostile;
 mod loss;
 mod make;
 mod round_trip;

@@ -122,7 +122,7 @@ pub fn sound(codec: Codec) -> BoxedStrategy<Bytes> {
         // Narrow band at 15 kbit/s: a 0, mode 5, 295 bits, padding of 0111; the higher band's flag is that padding's 0.
         Codec::Speex => noise(38)
             .prop_map(|mut body| {
-                body[0] = 0b00101_000 | body[0] & 0x07;
+                body[0] = 0x28 | body[0] & 0x07;
                 body[37] = body[37] & 0xf0 | 0b0111;
                 Bytes::from(body)
             })

@@ -72,6 +72,10 @@ fn vp9_layers_become_a_superframe() {
     let index = [0xd9, 2, 0, 0, 0, 3, 0, 0, 0, 0xd9];
     let wanted = [&[0x80, 0xaa, 0x84, 0xbb, 0xcc][..], &index].concat();
     assert_eq!(whole(&video(Codec::Vp9), &rows), [frame(&wanted, 1, true)]);
+    // Where a server between left out higher layers and with them the marker, a change of the timestamp ends the picture.
+    let next: (u32, bool, &[u8]) = (2, true, &[0x8c, 0x85, 0x01, 0x84]);
+    let wanted = [frame(&[0x80, 0xaa], 1, true), frame(&[0x84], 2, false)];
+    assert_eq!(whole(&video(Codec::Vp9), &[rows[0], next]), wanted);
     // Without the base layer, nothing is left.
     let (frames, loss) = receive(&video(Codec::Vp9), &packets(&rows)[1..]);
     assert_eq!((frames.len(), loss), (0, Loss::Something));
@@ -88,15 +92,15 @@ fn vp9_takes_three_references_and_no_more() {
 #[test]
 fn av1_elements_with_and_without_sizes() {
     let av1 = video(Codec::Av1);
-    let wanted = frame(&[0x0a, 1, 0x00, 0x32, 3, 0x10, 7, 8], 5, true);
+    let wanted = [frame(&[0x0a, 1, 0x00, 0x32, 3, 0x10, 7, 8], 5, true)];
     // W=2: the last without size; W=0: all with sizes; and the frame's unit over two packets (Y, Z).
-    assert_eq!(whole(&av1, &[(5, true, &[0x28, 2, 0x08, 0x00, 0x30, 0x10, 7, 8])]), [wanted.clone()]);
-    assert_eq!(whole(&av1, &[(5, true, &[0x08, 2, 0x08, 0x00, 4, 0x30, 0x10, 7, 8])]), [wanted.clone()]);
+    assert_eq!(whole(&av1, &[(5, true, &[0x28, 2, 0x08, 0x00, 0x30, 0x10, 7, 8])]), wanted);
+    assert_eq!(whole(&av1, &[(5, true, &[0x08, 2, 0x08, 0x00, 4, 0x30, 0x10, 7, 8])]), wanted);
     let rows: [(u32, bool, &[u8]); 2] = [(5, false, &[0x68, 2, 0x08, 0x00, 0x30, 0x10]), (5, true, &[0x90, 7, 8])];
-    assert_eq!(whole(&av1, &rows), [wanted.clone()]);
+    assert_eq!(whole(&av1, &rows), wanted);
     // A temporal delimiter, a unit that has a size all the same, an empty element.
     let odd: &[u8] = &[0x08, 2, 0x12, 0x00, 3, 0x0a, 1, 0x00, 0, 4, 0x30, 0x10, 7, 8];
-    assert_eq!(whole(&av1, &[(5, true, odd)]), [wanted]);
+    assert_eq!(whole(&av1, &[(5, true, odd)]), wanted);
     // One element too few for W.
     assert_eq!(receive(&av1, &packets(&[(5, true, &[0x38, 2, 0x08, 0x00])])).1, Loss::Something);
 }
