@@ -48,7 +48,7 @@ fuzz_target!(|input: (u8, u8, Vec<(u8, u8, Vec<u8>)>)| {
     }
     for frame in &frames {
         assert!(!frame.data.is_empty() && frame.data.len() <= MAX_FRAME);
-        assert_eq!(frame.key, is_key(caps.codec(), &frame.data));
+        assert_eq!(frame.key, is_key(caps.codec(), &frame.data), "{caps}: {:02x?}", frame.data);
         again(&caps, frame);
     }
 });

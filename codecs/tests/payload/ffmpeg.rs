@@ -4,8 +4,8 @@
 
 use crate::{Sent, receive, send};
 use bytes::Bytes;
-use rivero_codecs::payload::Loss;
-use rivero_engine::{Caps, Codec};
+use rivero_codecs::payload::{Frame, Loss};
+use rivero_engine::{Caps, Codec, MediaKind};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -255,6 +255,24 @@ fn send_to(case: &Case, folder: &Folder, description: &str, packets: &[Sent]) ->
     Some(std::fs::read(folder.file("written")).unwrap())
 }
 
+/// Audio follows upon audio: each frame comes as much later as the one before is long, but for the clip's milliseconds.
+fn assert_steady(case: &Case, caps: &Caps, frames: &[Frame]) {
+    let ticks = |frame: &Frame| match case.codec {
+        Codec::Opus => 960,
+        Codec::Speex => 320,
+        Codec::Aac => 1024,
+        Codec::Mp3 => 2160,
+        _ => frame.data.len() as i32,
+    };
+    if caps.kind() == MediaKind::Audio {
+        for (number, pair) in frames.windows(2).enumerate() {
+            let found = pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32;
+            let off = (found - ticks(&pair[0])).unsigned_abs();
+            assert!(off <= caps.clock_rate() / 1000 + 1, "{:?}: {found} ticks after frame {number}", case.codec);
+        }
+    }
+}
+
 fn check(case: &Case) {
     let folder = Folder::new(case.codec.name());
     let (clip, description, reference) = (folder.file("clip.mkv"), folder.file("clip.sdp"), folder.file("reference"));
@@ -272,6 +290,7 @@ fn check(case: &Case) {
     let (frames, loss) = receive(&caps, &packets);
     assert_eq!(loss, Loss::Nothing, "{:?}: {} packets", case.codec, packets.len());
     assert!(frames[0].key);
+    assert_steady(case, &caps, &frames);
     let frames: Vec<Bytes> = frames.into_iter().map(|frame| frame.data).collect();
     assert_same(case, &folder, &frames.concat(), &wanted, "from FFmpeg");
 

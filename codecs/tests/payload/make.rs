@@ -147,11 +147,13 @@ fn amr(sizes: &'static [usize]) -> BoxedStrategy<Bytes> {
         .boxed()
 }
 
-/// A key frame and those that follow it.
+/// Two key frames and those that follow each.
 pub fn clip(codec: Codec) -> BoxedStrategy<Vec<Bytes>> {
     if VIDEO.contains(&codec) {
-        let rest = vec(picture(codec, false), 2..4);
-        return (picture(codec, true), rest).prop_map(|(key, rest)| [vec![key], rest].concat()).boxed();
+        let group = || (picture(codec, true), vec(picture(codec, false), 1..3));
+        return (group(), group())
+            .prop_map(|((first, rest), (second, end))| [vec![first], rest, vec![second], end].concat())
+            .boxed();
     }
     vec(sound(codec), 2..5).boxed()
 }

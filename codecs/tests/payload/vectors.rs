@@ -142,6 +142,10 @@ fn h264_parameter_sets_come_from_the_description() {
     let rows: [(u32, bool, &[u8]); 4] = [(1, false, SPS), (1, true, PPS), (1, true, slice), (2, true, slice)];
     let wanted = [start, SPS, start, PPS, start, slice].concat();
     assert_eq!(whole(&video(Codec::H264), &rows), [frame(&wanted, 1, true), frame(&wanted, 2, true)]);
+    // Some cameras send all units as one, start codes and all.
+    let as_one = [SPS, start, PPS, &start[1..], slice].concat();
+    let wanted = [start, SPS, start, PPS, &start[1..], slice].concat();
+    assert_eq!(whole(&video(Codec::H264), &[(1, true, &as_one)]), [frame(&wanted, 1, true)]);
     // A key frame without any can be decoded by nobody.
     let (frames, loss) = receive(&video(Codec::H264), &packets(&[(1, true, slice)]));
     assert_eq!((frames.len(), loss), (0, Loss::Something));
