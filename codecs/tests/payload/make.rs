@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use rivero_engine::Codec;
 
 pub const VIDEO: [Codec; 7] = [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::H265, Codec::H263, Codec::Mjpeg];
@@ -156,4 +157,16 @@ pub fn clip(codec: Codec) -> BoxedStrategy<Vec<Bytes>> {
             .boxed();
     }
     vec(sound(codec), 2..5).boxed()
+}
+
+/// Some clips of each codec.
+pub fn of_each(codecs: impl IntoIterator<Item = Codec>, test: impl Fn(Codec, &[Bytes])) {
+    for codec in codecs {
+        let config = ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() };
+        let checked = TestRunner::new(config).run(&clip(codec), |frames| {
+            test(codec, &frames);
+            Ok(())
+        });
+        assert!(checked.is_ok(), "{codec:?}");
+    }
 }

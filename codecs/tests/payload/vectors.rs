@@ -241,6 +241,24 @@ fn speex_frames_are_cut_by_the_bit() {
 }
 
 #[test]
+fn fragments_must_fit_together() {
+    // Offsets that leave something out, or sizes that change, without a packet missing.
+    let jpeg: [&[u8]; 2] = [&[0, 0, 0, 0, 1, 50, 2, 1, 0xab], &[0, 0, 0, 2, 1, 50, 2, 1, 0xcd]];
+    let mp3: [&[u8]; 2] = [
+        &[0, 0, 0, 0, 0xff, 0xf3, 0x14, 0x00, 7],
+        &[0, 0, 0, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7],
+    ];
+    let aac: [&[u8]; 2] = [&[0, 16, 0, 24, 1, 2], &[0, 16, 0, 32, 3, 4]];
+    for (caps, [first, second]) in [(video(Codec::Mjpeg), jpeg), (audio(Codec::Mp3), mp3), (audio(Codec::Aac), aac)] {
+        let (frames, loss) = receive(&caps, &packets(&[(1, false, first), (1, true, second)]));
+        assert_eq!((frames.len(), loss), (0, Loss::Something), "{caps}");
+    }
+    // The marker of AAC stands too early.
+    let early: (u32, bool, &[u8]) = (1, true, &[0, 16, 0, 24, 1, 2]);
+    assert_eq!(receive(&audio(Codec::Aac), &packets(&[early])).1, Loss::Something);
+}
+
+#[test]
 fn garbage_and_nothing_are_survived() {
     let empty = packets(&[(1, true, &[])]);
     for codec in [crate::make::VIDEO.map(video), crate::make::AUDIO.map(audio)].concat() {
