@@ -47,6 +47,12 @@ fn header(payload: &[u8]) -> Option<Header> {
         tables = Some(match u16::from_be_bytes([l1, l0]) {
             // With 255 they come each time.
             0 if q < 255 => None,
+            // One for all, as FFmpeg sends them.
+            64 if precision & 1 == 0 => {
+                let (both, after) = rest.split_first_chunk()?;
+                rest = after;
+                Some([*both, *both])
+            }
             128 if precision & 3 == 0 => {
                 let (first, after) = rest.split_first_chunk()?;
                 let (second, after) = after.split_first_chunk()?;

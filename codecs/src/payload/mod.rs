@@ -56,7 +56,7 @@ pub struct Piece<'a> {
     pub sequence: u64,
 }
 
-/// A whole frame, in the form that [`rivero_engine::Coded`] describes. Nothing of it is missing.
+/// A whole frame, in the form that [`rivero_engine::Coded`] describes. Nothing of it is missing that a picture or sound is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub data: Bytes,
@@ -165,12 +165,10 @@ pub fn payload(caps: &Caps) -> Option<Box<dyn Payload>> {
         Codec::H265 => Box::new(h265::Writer),
         Codec::H263 => Box::new(h263::Writer),
         Codec::Mjpeg => Box::new(jpeg::Writer),
-        Codec::Opus => Box::new(audio::Writer::unit()),
-        Codec::Pcmu | Codec::Pcma => Box::new(audio::Writer::samples(channels)),
-        // Two samples at 16 kHz an octet, and a clock that says 8 kHz (RFC 3551, 4.5.2).
-        Codec::G722 => Box::new(audio::Writer::samples(channels)),
+        // Of G.722, an octet holds two samples at 16 kHz, and the clock says 8 kHz (RFC 3551, 4.5.2).
+        Codec::Pcmu | Codec::Pcma | Codec::G722 => Box::new(audio::Writer::samples(channels)),
         Codec::Gsm => Box::new(audio::Writer::gsm()),
-        Codec::Speex => Box::new(audio::Writer::unit()),
+        Codec::Opus | Codec::Speex => Box::new(audio::Writer::unit()),
         Codec::AmrNb | Codec::AmrWb => Box::new(amr::Writer::new(caps)?),
         Codec::Aac => Box::new(aac::Writer::new(caps)?),
         Codec::Mp3 => Box::new(mpa::Writer),

@@ -225,26 +225,37 @@ impl AccessUnits {
         Some(())
     }
 
-    /// The unit whose start code is at `at` is complete.
+    /// What came as one unit is complete; its start code is at `at`. Some senders leave start codes within: then there are several.
     fn note(&mut self, at: usize) -> Option<()> {
-        let unit = &self.data[at + START_CODE.len()..];
-        match (self.judge)(unit) {
-            Unit::Set { kind, id } => {
-                self.found |= 1 << kind;
-                self.in_band = true;
-                let unit = Bytes::copy_from_slice(&unit[..unit.len().min(MAX_SET + 1)]);
-                self.remember(kind, id, &unit);
-            }
-            Unit::Slice { first, key } => {
-                if !self.has_slice && !first {
-                    return None;
+        let copy = |unit: &[u8]| Bytes::copy_from_slice(&unit[..unit.len().min(MAX_SET + 1)]);
+        let judge = |unit| match (self.judge)(unit) {
+            set @ Unit::Set { .. } => (set, copy(unit)),
+            other => (other, Bytes::new()),
+        };
+        let found: Vec<(Unit, Bytes)> = units(&self.data[at..]).map(judge).collect();
+        if found.iter().all(|(unit, _)| *unit == Unit::Nothing) {
+            self.data.truncate(at);
+        } else if let [(Unit::Delimiter, _)] = found[..]
+            && at == 0
+        {
+            self.delimiter = self.data.len();
+        }
+        for (unit, set) in found {
+            match unit {
+                Unit::Set { kind, id } => {
+                    self.found |= 1 << kind;
+                    self.in_band = true;
+                    self.remember(kind, id, &set);
                 }
-                self.has_slice = true;
-                self.key |= key;
+                Unit::Slice { first, key } => {
+                    if !self.has_slice && !first {
+                        return None;
+                    }
+                    self.has_slice = true;
+                    self.key |= key;
+                }
+                Unit::Delimiter | Unit::Other | Unit::Nothing => {}
             }
-            Unit::Delimiter if at == 0 => self.delimiter = self.data.len(),
-            Unit::Delimiter | Unit::Other => {}
-            Unit::Nothing => self.data.truncate(at),
         }
         Some(())
     }

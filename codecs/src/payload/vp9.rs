@@ -84,6 +84,13 @@ impl Reader {
         self.picture.drop_frame()
     }
 
+    fn finish(&mut self, out: &mut Vec<Frame>) {
+        let Some((data, timestamp)) = self.picture.take() else { return };
+        self.settled = true;
+        let key = is_key(&data);
+        out.push(Frame { data: superframe(data, &self.layers), timestamp, key });
+    }
+
     /// Whether the packet belongs to what is in progress, or begins something.
     fn place(&mut self, piece: &Piece<'_>, descriptor: &Descriptor) -> bool {
         if !self.picture.is_at(piece.timestamp) {
@@ -126,7 +133,13 @@ impl Depayload for Reader {
             self.spoil();
             return Loss::Something;
         };
-        lost |= self.picture.is_open() && !self.picture.is_at(piece.timestamp);
+        if self.picture.is_open() && !self.picture.is_at(piece.timestamp) {
+            // Who leaves out higher layers on the way may leave out the marker with them.
+            lost |= !self.ended;
+            if self.ended {
+                self.finish(out);
+            }
+        }
         if !self.place(&piece, &descriptor) {
             return Loss::Something;
         }

@@ -1,12 +1,13 @@
 //! Any packet may be missing: what comes out is whole all the same, and the loss is told.
 
+use crate::ffmpeg::units;
 use crate::{Sent, audio, make, receive, send, video};
 use bytes::Bytes;
-use proptest::prelude::*;
 use rivero_codecs::payload::{Loss, MAX_FRAME};
 use rivero_engine::{Caps, Codec};
 
-/// Whatever comes out is one of the frames, with its timestamp; that of the missing packet is not among them.
+/// Whatever comes out is one of the frames, with its timestamp; that of the missing packet is not among them, unless the packet
+/// held nothing of H.264's or H.265's picture: nobody can tell that from a loss before the frame.
 fn lose_each(caps: &Caps, frames: &[Bytes]) {
     let sent = send(caps, frames, 100);
     for missing in 0..sent.len() {
@@ -17,24 +18,23 @@ fn lose_each(caps: &Caps, frames: &[Bytes]) {
             assert_eq!(loss, Loss::Something, "packet {missing} of {}", sent.len());
         }
         for frame in &received {
-            assert_eq!(&frame.data, &frames[frame.timestamp as usize / 3000], "without packet {missing}");
-            assert_ne!(frame.timestamp, lost, "without packet {missing}");
+            let original = &frames[frame.timestamp as usize / 3000];
+            let same = match caps.codec() {
+                Codec::H264 | Codec::H265 => units(&frame.data) == units(original),
+                _ => frame.data == *original && frame.timestamp != lost,
+            };
+            assert!(same, "without packet {missing} of {}", sent.len());
         }
         // Those before are not harmed.
         assert!(received.iter().filter(|frame| frame.timestamp < lost).count() >= lost as usize / 3000);
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
-
-    #[test]
-    fn nothing_damaged_comes_out(
-        (codec, frames) in prop::sample::select([make::VIDEO, make::AUDIO].concat())
-            .prop_flat_map(|codec| (Just(codec), make::clip(codec)))
-    ) {
-        lose_each(&if make::VIDEO.contains(&codec) { video(codec) } else { audio(codec) }, &frames);
-    }
+#[test]
+fn nothing_damaged_comes_out() {
+    make::of_each([make::VIDEO, make::AUDIO].concat(), |codec, frames| {
+        lose_each(&if make::VIDEO.contains(&codec) { video(codec) } else { audio(codec) }, frames);
+    });
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Payload formats: hand-written packets, there and back, loss, and FFmpeg at the other end.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod ffmpeg;
+mod hostile;
 mod loss;
 mod make;
 mod round_trip;

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use rivero_engine::Codec;
 
 pub const VIDEO: [Codec; 7] = [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::H265, Codec::H263, Codec::Mjpeg];
@@ -122,7 +123,7 @@ pub fn sound(codec: Codec) -> BoxedStrategy<Bytes> {
         // Narrow band at 15 kbit/s: a 0, mode 5, 295 bits, padding of 0111; the higher band's flag is that padding's 0.
         Codec::Speex => noise(38)
             .prop_map(|mut body| {
-                body[0] = 0b00101_000 | body[0] & 0x07;
+                body[0] = 0x28 | body[0] & 0x07;
                 body[37] = body[37] & 0xf0 | 0b0111;
                 Bytes::from(body)
             })
@@ -147,11 +148,25 @@ fn amr(sizes: &'static [usize]) -> BoxedStrategy<Bytes> {
         .boxed()
 }
 
-/// A key frame and those that follow it.
+/// Two key frames and those that follow each.
 pub fn clip(codec: Codec) -> BoxedStrategy<Vec<Bytes>> {
     if VIDEO.contains(&codec) {
-        let rest = vec(picture(codec, false), 2..4);
-        return (picture(codec, true), rest).prop_map(|(key, rest)| [vec![key], rest].concat()).boxed();
+        let group = || (picture(codec, true), vec(picture(codec, false), 1..3));
+        return (group(), group())
+            .prop_map(|((first, rest), (second, end))| [vec![first], rest, vec![second], end].concat())
+            .boxed();
     }
     vec(sound(codec), 2..5).boxed()
+}
+
+/// Some clips of each codec.
+pub fn of_each(codecs: impl IntoIterator<Item = Codec>, test: impl Fn(Codec, &[Bytes])) {
+    for codec in codecs {
+        let config = ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() };
+        let checked = TestRunner::new(config).run(&clip(codec), |frames| {
+            test(codec, &frames);
+            Ok(())
+        });
+        assert!(checked.is_ok(), "{codec:?}");
+    }
 }

@@ -72,6 +72,10 @@ fn vp9_layers_become_a_superframe() {
     let index = [0xd9, 2, 0, 0, 0, 3, 0, 0, 0, 0xd9];
     let wanted = [&[0x80, 0xaa, 0x84, 0xbb, 0xcc][..], &index].concat();
     assert_eq!(whole(&video(Codec::Vp9), &rows), [frame(&wanted, 1, true)]);
+    // Where a server between left out higher layers and with them the marker, a change of the timestamp ends the picture.
+    let next: (u32, bool, &[u8]) = (2, true, &[0x8c, 0x85, 0x01, 0x84]);
+    let wanted = [frame(&[0x80, 0xaa], 1, true), frame(&[0x84], 2, false)];
+    assert_eq!(whole(&video(Codec::Vp9), &[rows[0], next]), wanted);
     // Without the base layer, nothing is left.
     let (frames, loss) = receive(&video(Codec::Vp9), &packets(&rows)[1..]);
     assert_eq!((frames.len(), loss), (0, Loss::Something));
@@ -88,15 +92,15 @@ fn vp9_takes_three_references_and_no_more() {
 #[test]
 fn av1_elements_with_and_without_sizes() {
     let av1 = video(Codec::Av1);
-    let wanted = frame(&[0x0a, 1, 0x00, 0x32, 3, 0x10, 7, 8], 5, true);
+    let wanted = [frame(&[0x0a, 1, 0x00, 0x32, 3, 0x10, 7, 8], 5, true)];
     // W=2: the last without size; W=0: all with sizes; and the frame's unit over two packets (Y, Z).
-    assert_eq!(whole(&av1, &[(5, true, &[0x28, 2, 0x08, 0x00, 0x30, 0x10, 7, 8])]), [wanted.clone()]);
-    assert_eq!(whole(&av1, &[(5, true, &[0x08, 2, 0x08, 0x00, 4, 0x30, 0x10, 7, 8])]), [wanted.clone()]);
+    assert_eq!(whole(&av1, &[(5, true, &[0x28, 2, 0x08, 0x00, 0x30, 0x10, 7, 8])]), wanted);
+    assert_eq!(whole(&av1, &[(5, true, &[0x08, 2, 0x08, 0x00, 4, 0x30, 0x10, 7, 8])]), wanted);
     let rows: [(u32, bool, &[u8]); 2] = [(5, false, &[0x68, 2, 0x08, 0x00, 0x30, 0x10]), (5, true, &[0x90, 7, 8])];
-    assert_eq!(whole(&av1, &rows), [wanted.clone()]);
+    assert_eq!(whole(&av1, &rows), wanted);
     // A temporal delimiter, a unit that has a size all the same, an empty element.
     let odd: &[u8] = &[0x08, 2, 0x12, 0x00, 3, 0x0a, 1, 0x00, 0, 4, 0x30, 0x10, 7, 8];
-    assert_eq!(whole(&av1, &[(5, true, odd)]), [wanted]);
+    assert_eq!(whole(&av1, &[(5, true, odd)]), wanted);
     // One element too few for W.
     assert_eq!(receive(&av1, &packets(&[(5, true, &[0x38, 2, 0x08, 0x00])])).1, Loss::Something);
 }
@@ -138,6 +142,10 @@ fn h264_parameter_sets_come_from_the_description() {
     let rows: [(u32, bool, &[u8]); 4] = [(1, false, SPS), (1, true, PPS), (1, true, slice), (2, true, slice)];
     let wanted = [start, SPS, start, PPS, start, slice].concat();
     assert_eq!(whole(&video(Codec::H264), &rows), [frame(&wanted, 1, true), frame(&wanted, 2, true)]);
+    // Some cameras send all units as one, start codes and all.
+    let as_one = [SPS, start, PPS, &start[1..], slice].concat();
+    let wanted = [start, SPS, start, PPS, &start[1..], slice].concat();
+    assert_eq!(whole(&video(Codec::H264), &[(1, true, &as_one)]), [frame(&wanted, 1, true)]);
     // A key frame without any can be decoded by nobody.
     let (frames, loss) = receive(&video(Codec::H264), &packets(&[(1, true, slice)]));
     assert_eq!((frames.len(), loss), (0, Loss::Something));
@@ -230,6 +238,24 @@ fn speex_frames_are_cut_by_the_bit() {
     let frames = whole(&audio(Codec::Speex), &[(1, false, payload)]);
     let alone = [0b0000_0100, 0b0011_1111];
     assert_eq!(frames, [frame(&alone, 1, true), frame(&alone, 321, true)]);
+}
+
+#[test]
+fn fragments_must_fit_together() {
+    // Offsets that leave something out, or sizes that change, without a packet missing.
+    let jpeg: [&[u8]; 2] = [&[0, 0, 0, 0, 1, 50, 2, 1, 0xab], &[0, 0, 0, 2, 1, 50, 2, 1, 0xcd]];
+    let mp3: [&[u8]; 2] = [
+        &[0, 0, 0, 0, 0xff, 0xf3, 0x14, 0x00, 7],
+        &[0, 0, 0, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7],
+    ];
+    let aac: [&[u8]; 2] = [&[0, 16, 0, 24, 1, 2], &[0, 16, 0, 32, 3, 4]];
+    for (caps, [first, second]) in [(video(Codec::Mjpeg), jpeg), (audio(Codec::Mp3), mp3), (audio(Codec::Aac), aac)] {
+        let (frames, loss) = receive(&caps, &packets(&[(1, false, first), (1, true, second)]));
+        assert_eq!((frames.len(), loss), (0, Loss::Something), "{caps}");
+    }
+    // The marker of AAC stands too early.
+    let early: (u32, bool, &[u8]) = (1, true, &[0, 16, 0, 24, 1, 2]);
+    assert_eq!(receive(&audio(Codec::Aac), &packets(&[early])).1, Loss::Something);
 }
 
 #[test]
