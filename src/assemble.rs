@@ -2,6 +2,7 @@
 
 use crate::VERSION;
 use crate::pages::pages;
+use rivero_codecs::convert::Converters;
 use rivero_engine::graph::{EngineParts, Placement, WorkerHandle};
 use rivero_engine::time::SystemClock;
 use rivero_engine::toolbox::EmptyToolbox;
@@ -52,9 +53,9 @@ impl Assembly {
         let notices = NoticeQueue::default();
         let worker_settings = WorkerSettings {
             workers: settings.media_workers,
-            coders: 0,
-            toolbox: Arc::new(EmptyToolbox),
-            converters_per_pipeline: 0,
+            coders: settings.coders,
+            toolbox: Arc::new(Converters),
+            converters_per_pipeline: settings.converters_per_pipeline,
             placement: if settings.media_spread { Placement::Spread } else { Placement::Pipeline },
             bitrate_policy: settings.bitrate_policy,
             net: NetSettings { ports: (elements.base_rtp.min_port, elements.base_rtp.max_port) },

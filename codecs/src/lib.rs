@@ -3,9 +3,10 @@
 //! Enters: packets of the graph. Leaves: packets of the graph in another form. It must never know a socket, SDP or JSON;
 //! and nobody outside may see FFmpeg.
 //!
-//! `playout` puts packets in order and on the pipeline's clock; `payload` takes frames out of RTP packets and puts them in; `coder`
-//! decodes and encodes.
+//! `playout` puts packets in order and in time, `payload` takes frames out of them and puts them in, `coder` decodes and encodes,
+//! `convert` makes of all that the nodes that the graph puts in where formats differ.
 
 pub mod coder;
+pub mod convert;
 pub mod payload;
 pub mod playout;

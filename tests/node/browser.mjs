@@ -113,6 +113,23 @@ export const LOOK = () => {
       await context.close();
       return peak;
     },
+    /** The frequency in Hz that a stream's sound has most of, and its level in dB above all that is further than 60 Hz from it. */
+    async pitch(selector, ms = 400) {
+      const stream = document.querySelector(selector).srcObject;
+      const context = new AudioContext();
+      await context.resume();
+      const analyser = new AnalyserNode(context, { fftSize: 8192, smoothingTimeConstant: 0.5 });
+      context.createMediaStreamSource(new MediaStream(stream.getAudioTracks())).connect(analyser);
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      const levels = new Float32Array(analyser.frequencyBinCount);
+      analyser.getFloatFrequencyData(levels);
+      const step = context.sampleRate / analyser.fftSize;
+      const at = levels.indexOf(Math.max(...levels));
+      const apart = Math.ceil(60 / step);
+      const rest = levels.filter((_, bin) => Math.abs(bin - at) > apart);
+      await context.close();
+      return { hertz: at * step, level: levels[at], above: levels[at] - Math.max(...rest) };
+    },
     /** Plain figures of an RTCPeerConnection. */
     async figures(peer) {
       const report = await peer.getStats();

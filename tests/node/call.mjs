@@ -33,8 +33,11 @@ export const CALLS = () => {
     Object.assign(video, { id, autoplay: true, muted: true, playsInline: true, srcObject: stream });
   }
 
-  /** Without `perform` the camera and the microphone are sent; `send: false` sends nothing, `receive: false` takes nothing. */
-  window.begin = async (name, { send = true, receive = true, channel, ...acting } = {}) => {
+  /**
+   * Without `perform` the camera and the microphone are sent; `send: false` sends nothing, `receive: false` takes nothing. Of each
+   * kind that `codecs` names only that codec is offered ({ video: 'VP8', audio: 'opus' }).
+   */
+  window.begin = async (name, { send = true, receive = true, channel, codecs = {}, ...acting } = {}) => {
     const peer = new RTCPeerConnection();
     const back = new MediaStream();
     show(`remote_${name}`, back);
@@ -46,7 +49,9 @@ export const CALLS = () => {
     }
     for (const kind of ['audio', 'video']) {
       const track = stream?.getTracks().find((t) => t.kind === kind);
-      peer.addTransceiver(track ?? kind, { direction: send ? (receive ? 'sendrecv' : 'sendonly') : 'recvonly', streams: stream ? [stream] : [] });
+      const transceiver = peer.addTransceiver(track ?? kind, { direction: send ? (receive ? 'sendrecv' : 'sendonly') : 'recvonly', streams: stream ? [stream] : [] });
+      const only = ({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codecs[kind]}`.toLowerCase();
+      if (codecs[kind]) transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities(kind).codecs.filter(only));
     }
     if (channel) peer.createDataChannel(channel);
     window.calls[name] = { peer, stream };

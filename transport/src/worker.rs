@@ -24,6 +24,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Batches that fit between two workers, and commands that fit before a worker.
 const QUEUE: usize = 64;
+/// How far behind media the threads of converters stand, by the kernel's measure.
+const NICE: i32 = 5;
 /// How often a worker's load is measured.
 const MEASURE: Duration = Duration::from_secs(1);
 
@@ -218,6 +220,10 @@ impl Worker {
         let roads = std::mem::take(&mut self.roads);
         let shard = Shard::new(self.number, self.clock.clone(), self.notices.clone(), roads, Rc::new(()));
         let shard = RefCell::new(shard);
+        // Where cores are short, forwarding goes first: pictures can be left out, packets cannot wait.
+        if let Err(why) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+            tracing::debug!("a thread of converters is as important as those of media: {why}");
+        }
         // Whoever started this may have given up.
         let _ = ready.send(Ok(()));
         let mut load = Load::new(self.clock.now());

@@ -6,7 +6,7 @@ use crate::node::{DEFAULT, NodeId, Port, PortSpec};
 use crate::notice::ElementId;
 use crate::shard::{Command, NodeReport};
 use crate::takes::PortFacts;
-use crate::{CodingSettings, EngineError, MediaKind};
+use crate::{CodingSettings, EngineError, MediaKind, Takes};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
@@ -96,6 +96,13 @@ impl Element {
         Pipeline { inner: self.pipeline.clone() }
     }
 
+    /// Until its node says what it takes, no audio or video is converted for this element.
+    pub fn take_no_media_yet(&self) {
+        for (port, _) in self.inner.inputs.iter().enumerate().filter(|(_, spec)| spec.kind != MediaKind::Data) {
+            self.inner.facts.set_takes(port, Takes::Nothing);
+        }
+    }
+
     /// The name that drawings show.
     pub fn set_label(&self, label: impl Into<String>) {
         *self.inner.label.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = label.into();
@@ -180,9 +187,14 @@ impl Element {
         self.pipeline.shared.send(node.worker, Command::Tell { node, command: Box::new(command) }).await
     }
 
+    /// The bitrates of encoders that will stand behind this element's outputs.
+    pub fn begin_coding_with(&self, settings: CodingSettings) {
+        *self.inner.coding.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = settings;
+    }
+
     /// The bitrates of encoders that stand behind this element's outputs, now and later.
     pub async fn set_coding(&self, settings: CodingSettings) {
-        *self.inner.coding.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = settings;
+        self.begin_coding_with(settings);
         let serving = self.pipeline.state().routes.serving(self.id());
         for node in serving {
             // One that is gone has nothing left to encode.

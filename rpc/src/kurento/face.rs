@@ -7,7 +7,7 @@ use crate::bindings::{Made, Make};
 use crate::error::Error;
 use crate::objects::{Object, lock};
 use rivero_engine::hubs::{Dispatcher, OneToMany};
-use rivero_engine::{Element, Pipeline};
+use rivero_engine::{CodingSettings, Element, Pipeline};
 use std::sync::{Arc, Mutex};
 
 pub struct PipelineFace {
@@ -41,7 +41,7 @@ pub enum Rule {
     OneToMany(OneToMany),
 }
 
-/// Bounds of a video encoder's bitrate, in bps. There is no encoder yet that obeys them; they are kept and read back.
+/// Bounds of a video encoder's bitrate, in bps, as they are read back.
 #[derive(Clone, Copy, Debug)]
 pub struct Bitrates {
     pub target: i64,
@@ -76,6 +76,13 @@ impl Bitrates {
         self.target = self.target.min(self.max);
     }
 
+    /// What encoders are told. Kurento's 0 for the maximum stands for no limit.
+    pub fn coding(self) -> CodingSettings {
+        let bps = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        let max = if self.max <= 0 || self.max >= i64::from(i32::MAX) { u32::MAX } else { bps(self.max) };
+        CodingSettings { bitrate: bps(self.target), min: bps(self.min), max }
+    }
+
     /// Kurento 6's `setOutputBitrate`.
     pub fn fix(&mut self, bps: i64) {
         *self = Bitrates { target: bps, min: bps, max: bps };
@@ -90,6 +97,7 @@ impl ElementFace {
     /// Hands the face over to the registry; from then on the element's notices are the object's events.
     pub fn made(self) -> Made {
         let (id, media) = (self.element.id(), self.media.clone());
+        self.element.begin_coding_with(self.bitrates().coding());
         Made::new(self).then(move |object| media.register(id, object))
     }
 

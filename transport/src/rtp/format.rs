@@ -4,7 +4,7 @@
 //! whose line they belong to.
 
 use crate::sdp;
-use rivero_engine::{Caps, Codec, MediaKind};
+use rivero_engine::{Caps, Codec, MediaKind, Takes};
 
 /// One negotiated payload type.
 #[derive(Clone, Debug)]
@@ -46,6 +46,15 @@ pub fn payload_type_for(types: &[PayloadType], caps: &Caps) -> Option<u8> {
     let same = types.iter().find(|pt| pt.caps == *caps);
     let alike = || types.iter().find(|pt| is_alike(&pt.caps, caps));
     same.or_else(alike).map(|payload_type| payload_type.number)
+}
+
+/// What an input takes whose packets leave as these: anything else is converted to the first of them that can be made.
+pub fn takes(types: Vec<PayloadType>) -> Takes {
+    if types.is_empty() {
+        return Takes::Nothing;
+    }
+    let preferred = types.iter().map(|payload_type| payload_type.caps.clone()).collect();
+    Takes::only(move |caps| payload_type_for(&types, caps).is_some(), preferred)
 }
 
 /// In Hz, of the preferred format.

@@ -5,12 +5,10 @@ use super::Scratch;
 use super::format::{PayloadType, clock_rate, payload_type_for};
 use super::history::{History, Numbers, Record};
 use super::outgoing::{Outgoing, SendLine};
-use super::port_of;
 use super::rewrite::Rewriter;
 use crate::net::{LocalNet, Way};
 use crate::rtcp::{self, NtpTime};
-use rivero_engine::notice::ErrorKind;
-use rivero_engine::{Body, Caps, MediaKind, MediaTime, Outbox, Packet, What};
+use rivero_engine::{Body, MediaKind, MediaTime, Packet};
 use std::time::Duration;
 
 /// How soon after the first packet the peer learns how time stamps and clock belong together, and how often then.
@@ -26,7 +24,7 @@ pub(crate) enum Taken {
     Waits,
     /// It is older than the switch to its source.
     Late,
-    /// The peer takes no such format.
+    /// The peer has no payload type for it; a converter is on its way if there is one.
     Refused,
 }
 
@@ -121,22 +119,5 @@ impl Outgoing {
         // Nothing was sent since the last report: sleep until something is.
         self.report_due = sent.then(|| now + REPORT_INTERVAL);
         sent
-    }
-}
-
-/// Says once for each format that the peer does not take it and that nothing here converts it.
-#[derive(Default)]
-pub(crate) struct Refusals(Option<Caps>);
-
-impl Refusals {
-    pub fn refuse(&mut self, label: &str, caps: &Caps, out: &mut Outbox) {
-        if self.0.as_ref() == Some(caps) {
-            return;
-        }
-        self.0 = Some(caps.clone());
-        let kind = caps.kind();
-        let description = format!("Formats are not compatible: the peer takes no {caps} at its {kind} input");
-        tracing::warn!(endpoint = %label, port = port_of(kind), "{description}");
-        out.notice(What::Error { kind: ErrorKind::Format, description });
     }
 }

@@ -67,6 +67,7 @@ impl RtpEndpoint {
             worker: None,
         };
         let element = pipeline.add(spec).await?;
+        element.take_no_media_yet();
         let cname = random_cname();
         let (options, state) = (Mutex::new(options), Mutex::default());
         Ok(RtpEndpoint { element, config, options, state, cname, audio_ssrc: random_u32(), video_ssrc: random_u32() })

@@ -113,6 +113,7 @@ impl WebRtcEndpoint {
             worker: None,
         };
         let element = pipeline.add(spec).await?;
+        element.take_no_media_yet();
         let cname = random_cname();
         Ok(WebRtcEndpoint { element, config, options: Mutex::new(options), state: Mutex::default(), cname })
     }

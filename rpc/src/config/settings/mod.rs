@@ -5,8 +5,8 @@
 //!
 //! Keys of Rivero alone: `mediaServer.media.workers` (the number of media worker threads, default one per core)
 //! and `mediaServer.media.placement` (`pipeline`, the default: elements stay with their pipeline's worker while it has
-//! room; `spread`: they go round all workers), `mediaServer.media.bitrate` (see
-//! [`ServerSettings::bitrate_policy`]) and `mediaServer.media.modern` (`true`, the default, or `false`: answers are Kurento's).
+//! room; `spread`: they go round all workers), `mediaServer.media.coders` and `mediaServer.media.convertersPerPipeline` (see
+//! [`ServerSettings`]), `mediaServer.media.bitrate` (see [`ServerSettings::bitrate_policy`]) and `mediaServer.media.modern` (`true`, the default, or `false`: answers are Kurento's).
 
 mod element;
 mod sdp;

@@ -20,6 +20,11 @@ pub struct ServerSettings {
     pub media_workers: usize,
     /// Whether new elements go round all media workers, instead of staying with their pipeline's while that has room.
     pub media_spread: bool,
+    /// The number of threads that decode and encode, at least 1; by default four for each core, so that a slow coder keeps no
+    /// other one waiting.
+    pub coders: usize,
+    /// How many decoders and encoders one pipeline may have (beyond: error 40009).
+    pub converters_per_pipeline: usize,
     /// Whose REMB governs a publisher with many viewers.
     pub bitrate_policy: BitratePolicy,
     /// Whether answers take what newer peers offer beyond Kurento's set: RTX, transport-wide feedback, mid, msid.
@@ -118,6 +123,12 @@ impl ServerSettings {
                 .at_least("workers", 1, "a number from 1")
                 .unwrap_or_else(cores),
             media_spread: tree.text("mediaServer.media.placement") == Some("spread"),
+            coders: Section::new(tree, "mediaServer.media", lines)
+                .at_least("coders", 1, "a number from 1")
+                .unwrap_or_else(|| 4 * cores()),
+            converters_per_pipeline: Section::new(tree, "mediaServer.media", lines)
+                .at_least("convertersPerPipeline", 0, "a number from 0")
+                .unwrap_or(256),
             bitrate_policy: bitrate_policy(tree, lines),
             modern: Section::new(tree, "mediaServer.media", lines).bool("modern").unwrap_or(true),
             config_path: PathBuf::from(tree.text("configPath").unwrap_or(".")),

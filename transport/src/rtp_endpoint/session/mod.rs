@@ -12,11 +12,11 @@ mod sources;
 
 use super::plan::{LinePlan, RtpCommand, RtpEvent};
 use crate::net::{LocalNet, Mark, Path, PortPair, UdpPort, Way};
+use crate::rtp::format::takes;
 use crate::rtp::inbound::Inbound;
 use crate::rtp::outbound::Outbound;
 use crate::rtp::outgoing::{Outgoing, SendLine};
 use crate::rtp::port_of;
-use crate::rtp::sending::Refusals;
 use crate::rtp::voice::Voice;
 use crate::srtp::{Opener, RtpOpener, Sealer, SrtpError};
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
@@ -42,7 +42,6 @@ pub struct RtpSession {
     lines: Vec<Line>,
     cname: String,
     status: IceStatus,
-    refusals: Refusals,
     limits: BandwidthLimits,
     remb: RembParams,
 }
@@ -82,7 +81,6 @@ impl RtpSession {
             lines: Vec::new(),
             cname: String::new(),
             status: IceStatus::default(),
-            refusals: Refusals::default(),
             limits: BandwidthLimits::default(),
             remb: RembParams::default(),
         }
@@ -130,6 +128,10 @@ impl RtpSession {
         self.lines = lines;
         self.pairs.clear();
         self.status.connected = true;
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let sends = self.lines.iter().filter(|line| line.plan.kind == kind && line.plan.sends);
+            out.takes(port_of(kind), takes(sends.flat_map(|line| line.plan.payload_types.iter().cloned()).collect()));
+        }
         out.tell(RtpEvent::Connection { connected: true });
         for line in self.lines.iter().filter(|line| line.plan.sends) {
             // Whatever came before could not be sent: begin again, at a key frame.

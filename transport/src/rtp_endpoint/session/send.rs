@@ -12,8 +12,7 @@ impl RtpSession {
         let Line { way: Some(way), outgoing, send, plan, .. } = line else { return };
         match outgoing.take(&packet, send, &plan.payload_types, &self.net.scratch) {
             Taken::Waits => out.left(kind, packet.entered),
-            Taken::Late => {}
-            Taken::Refused => self.refusals.refuse(&self.label, &packet.caps, out),
+            Taken::Late | Taken::Refused => {}
         }
         if !more && outgoing.finish(&self.net, way, send, out.now()) {
             self.rearm(out);

@@ -5,9 +5,11 @@ use super::data::DataChannels;
 use super::gather::add_local;
 use super::{Line, PORTS, Transport, WebRtcSession};
 use crate::net::tcp::Connections;
+use crate::rtp::format::takes;
 use crate::rtp::inbound::Inbound;
 use crate::rtp::outbound::Outbound;
 use crate::rtp::outgoing::{Mid, Rtx, SendLine};
+use crate::rtp::port_of;
 use crate::sdp::{self, Address, TcpType};
 use crate::webrtc::bitrate::RembParams;
 use crate::webrtc::event::{DtlsState, TransportStatus};
@@ -79,6 +81,10 @@ impl WebRtcSession {
             self.turn(index, out);
         }
         self.create_early_channels(out);
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let sends = self.transports.iter().filter_map(|one| one.sending[port_of(kind)].map(|at| &one.lines[at]));
+            out.takes(port_of(kind), takes(sends.flat_map(|line| line.plan.payload_types.iter().cloned()).collect()));
+        }
         for (index, candidate) in std::mem::take(&mut self.early) {
             self.add_remote_candidate(index, candidate, out);
         }

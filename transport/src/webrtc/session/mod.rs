@@ -27,7 +27,6 @@ use crate::rtp::history::History;
 use crate::rtp::inbound::Inbound;
 use crate::rtp::outbound::Outbound;
 use crate::rtp::outgoing::{Outgoing, SendLine};
-use crate::rtp::sending::Refusals;
 use crate::rtp::voice::Voice;
 use crate::sdp;
 use data::DataChannels;
@@ -55,7 +54,6 @@ pub struct WebRtcSession {
     early: Vec<(Option<usize>, sdp::Candidate)>,
     transports: Vec<Transport>,
     status: IceStatus,
-    refusals: Refusals,
     /// Data channels that were asked for between our offer and its answer.
     early_channels: Vec<ChannelOptions>,
     limits: BandwidthLimits,
@@ -140,7 +138,6 @@ impl WebRtcSession {
             early: Vec::new(),
             transports: Vec::new(),
             status: IceStatus { transports: vec![TransportStatus::default()], ..IceStatus::default() },
-            refusals: Refusals::default(),
             early_channels: Vec::new(),
             limits: BandwidthLimits::default(),
             remb: RembParams::default(),

@@ -1,0 +1,77 @@
+//! Numbers the packets of one stream that begins here (RFC 3550, section 5.1). Whoever forwards them to a peer numbers them again.
+
+use crate::payload::{Part, Payload, Unsendable, payload};
+use bytes::Bytes;
+use rivero_engine::{Body, Caps, MediaTime, Outbox, Packet, Rtp};
+use std::sync::Arc;
+
+/// Bytes of payload in a packet: 1,200 leave WebRTC's usual room once header, extensions and what SRTP adds are on.
+const ROOM: usize = 1120;
+
+pub struct Sender {
+    caps: Caps,
+    format: Box<dyn Payload>,
+    ssrc: u32,
+    sequence: u64,
+    parts: Vec<Part>,
+}
+
+impl Sender {
+    /// `None` where the codec has no payload format.
+    pub fn new(caps: &Caps, ssrc: u32) -> Option<Self> {
+        let format = payload(caps)?;
+        Some(Sender { caps: caps.clone(), format, ssrc, sequence: 0, parts: Vec::new() })
+    }
+
+    /// Writes a frame to output 0. `at`: when it is shown or heard; `entered`: when what it is made of entered the pipeline.
+    ///
+    /// # Errors
+    /// What the payload format has no place for; nothing was written then.
+    pub fn send(
+        &mut self,
+        frame: &Bytes,
+        key: bool,
+        at: MediaTime,
+        entered: MediaTime,
+        out: &mut Outbox,
+    ) -> Result<(), Unsendable> {
+        self.parts.clear();
+        self.format.split(frame, ROOM, &mut self.parts)?;
+        let timestamp = to_units(at, self.caps.clock_rate());
+        let last = self.parts.len().saturating_sub(1);
+        for (index, part) in self.parts.drain(..).enumerate() {
+            self.sequence += 1;
+            let rtp = Rtp {
+                ssrc: self.ssrc,
+                sequence: self.sequence,
+                timestamp: timestamp.wrapping_add(part.ahead),
+                marker: part.marker,
+                payload: part.payload,
+            };
+            let packet = Packet::new(self.caps.clone(), Body::Rtp(Arc::new(rtp)), entered);
+            out.media(0, packet.key(key && index == 0).frame_end(index == last));
+        }
+        Ok(())
+    }
+}
+
+/// A time in units of an RTP clock, rounded to the nearest: times come from counted samples, cut to nanoseconds.
+fn to_units(at: MediaTime, clock_rate: u32) -> u32 {
+    let units = (u128::from(at.as_nanos()) * u128::from(clock_rate) + 500_000_000) / 1_000_000_000;
+    units as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_units;
+    use rivero_engine::MediaTime;
+
+    #[test]
+    fn counted_samples_keep_their_distance() {
+        let began = 123_456_789_012_345u64;
+        let at = |n: u64| MediaTime::from_nanos(began + n * 960 * 1_000_000_000 / 48_000);
+        for n in 0..100_000 {
+            assert_eq!(to_units(at(n + 1), 48_000).wrapping_sub(to_units(at(n), 48_000)), 960);
+        }
+    }
+}
