@@ -23,7 +23,7 @@ const ALL: [Codec; 11] = [
 ];
 
 fn decoder(codec: Codec, encoder: &AudioEncoder, settings: AudioSettings) -> AudioDecoder {
-    AudioDecoder::new(codec, settings.rate, settings.channels, &encoder.config()).unwrap()
+    AudioDecoder::new(codec, settings.rate, settings.channels, &encoder.config()).expect("every codec has a decoder")
 }
 
 #[test]

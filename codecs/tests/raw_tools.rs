@@ -76,10 +76,10 @@ fn a_scaled_picture_has_its_colours_in_place() {
         let scaled = Scaler::new(width, height).unwrap().scale(&picture(320, 240, 0)).unwrap();
         assert_eq!((scaled.width, scaled.height), (width, height));
         for (which, colour) in QUADRANTS.iter().enumerate() {
-            for plane in 0..3 {
+            for (plane, &was) in colour.iter().enumerate() {
                 // The bar covers the outer left eighth, which no measured part touches.
                 let is = quadrant(&scaled, plane, which);
-                assert!((is - f64::from(colour[plane])).abs() < 3.0, "{width}x{height} {which} {plane}: {is}");
+                assert!((is - f64::from(was)).abs() < 3.0, "{width}x{height} {which} {plane}: {is}");
             }
         }
     }

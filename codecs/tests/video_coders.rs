@@ -1,5 +1,7 @@
 //! What an encoder makes of a picture, a decoder must make a picture of: the same, at once, and never of nonsense.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod signal;
 
 use proptest::prelude::*;
@@ -7,7 +9,7 @@ use rivero_codecs::coder::{
     CoderError, DecodedPicture, EncodedFrame, Largest, VideoDecoder, VideoEncoder, VideoSettings, can_decode,
     can_encode,
 };
-use rivero_engine::{Codec, MediaTime};
+use rivero_engine::{Codec, MediaTime, Picture};
 use signal::{assert_alike, noise, picture};
 
 const ALL: [Codec; 7] = [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::H265, Codec::H263, Codec::Mjpeg];
@@ -89,6 +91,23 @@ fn another_bitrate_changes_what_leaves() {
             assert!((1_400_000..2_800_000).contains(&before), "{codec:?}: {before} bps of 2,000,000");
             assert!((150_000..500_000).contains(&after), "{codec:?}: {after} bps of 300,000");
         }
+    }
+}
+
+#[test]
+fn the_bitrate_is_one_of_time_not_of_frames() {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::H265] {
+        let mut encoder = VideoEncoder::new(codec, settings(320, 240, 600_000)).unwrap();
+        let mut sizes = Vec::new();
+        for number in 0..90 {
+            let mut out = Vec::new();
+            let late = Picture { at: MediaTime::from_millis(u64::from(number) * 100), ..noise(320, 240, number) };
+            encoder.encode(&late, false, &mut out).unwrap();
+            sizes.push(out.iter().map(|frame| frame.data.len()).sum::<usize>());
+        }
+        // Ten pictures a second, where thirty were announced.
+        let rate = sizes[60..].iter().sum::<usize>() * 8 / 3;
+        assert!((400_000..900_000).contains(&rate), "{codec:?}: {rate} bps of 600,000");
     }
 }
 

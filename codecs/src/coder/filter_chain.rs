@@ -43,7 +43,7 @@ impl FilterChain {
             let at = frame.pts().and_then(|pts| u64::try_from(pts).ok()).map_or(picture.at, MediaTime::from_nanos);
             if !frame.is_i420() {
                 let (width, height) = frame.size();
-                frame = self.converter.to_i420(&frame, width, height, false).map_err(failed)?;
+                frame = self.converter.make_i420(&frame, width, height, false).map_err(failed)?;
             }
             out.extend(frame.into_picture(at));
         }

@@ -76,6 +76,8 @@ pub(super) struct VideoCoding {
     /// Whether FFmpeg's wrapper heeds another rate while it runs (measured with 5.1: only libx264's does).
     pub rate_while_running: bool,
     pub full_range: bool,
+    /// Whether its rate control goes by times. The others share the bits out among the frames that they were told to expect.
+    pub keeps_time: bool,
 }
 
 pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
@@ -92,6 +94,7 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
         buffer_ms: None,
         rate_while_running: false,
         full_range: false,
+        keeps_time: false,
     };
     match codec {
         // Kurento says a deadline of 200 ms, which libvpx takes as "good quality" for frames that follow each other faster, with
@@ -101,6 +104,7 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
             settings: set(&[(c"deadline", "200000"), (c"cpu-used", "16"), (c"lag-in-frames", "0")]),
             key_distance: 128,
             constant: true,
+            keeps_time: true,
             ..timed
         },
         // The same deadline costs 58 ms a picture here, which is no live stream: real-time mode at its fastest costs 4.6.
@@ -108,6 +112,7 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
             settings: set(&[(c"deadline", "1"), (c"cpu-used", "8"), (c"lag-in-frames", "0")]),
             key_distance: 128,
             constant: true,
+            keeps_time: true,
             ..timed
         },
         // Kurento's cpu-used 4 costs 83 ms a picture here; 8 costs 12.
@@ -115,6 +120,7 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
             settings: set(&[(c"usage", "realtime"), (c"cpu-used", "8"), (c"lag-in-frames", "0")]),
             key_distance: 90,
             constant: true,
+            keeps_time: true,
             ..timed
         },
         Codec::H264 => VideoCoding {

@@ -67,6 +67,15 @@ pub struct VideoEncoder {
     coding: VideoCoding,
     open: Option<Opened>,
     converter: PictureConverter,
+    pace: Pace,
+}
+
+/// How fast the pictures really come.
+struct Pace {
+    last: Option<MediaTime>,
+    /// Nanoseconds from one picture to the next, on average.
+    interval: u64,
+    nominal: u64,
 }
 
 /// An encoder for one size.
@@ -76,7 +85,9 @@ struct Opened {
     size: (u32, u32),
     /// What is left of it after cutting.
     cut: (u32, u32),
+    /// Bits a second that it was told, and what they were made from.
     bitrate: u32,
+    asked: u32,
     at: Option<MediaTime>,
     last_pts: Option<i64>,
     /// What went in and has not come out.
@@ -96,7 +107,10 @@ impl VideoEncoder {
             ..settings
         };
         let coding = tables::video_coding(codec, settings.profile);
-        let mut encoder = VideoEncoder { codec, settings, coding, open: None, converter: PictureConverter::default() };
+        let nominal = 1_000_000_000 / u64::from(settings.frame_rate);
+        let pace = Pace { last: None, interval: nominal, nominal };
+        let converter = PictureConverter::default();
+        let mut encoder = VideoEncoder { codec, settings, coding, open: None, converter, pace };
         encoder.open = Some(encoder.opened(settings.width, settings.height)?);
         Ok(encoder)
     }
@@ -118,15 +132,16 @@ impl VideoEncoder {
     /// Encodes a picture and appends what leaves. `key` asks for a key frame, which then is this picture's.
     pub fn encode(&mut self, picture: &Picture, key: bool, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
         check_picture(picture)?;
+        self.pace.note(picture.at);
         self.follow(picture, key)?;
         let failed = |source| CoderError::Failed { what: "encoding", source };
-        let frame_nanos = 1_000_000_000 / u64::from(self.settings.frame_rate);
+        let frame_nanos = self.pace.nominal;
         let ticks = i64::from(self.coding.ticks);
         let open = self.open.as_mut().expect("follow has opened it");
         let (width, height) = open.cut;
         let mut frame = Frame::around(picture, width, height).map_err(failed)?;
         if self.coding.full_range {
-            frame = self.converter.to_i420(&frame, width, height, true).map_err(failed)?;
+            frame = self.converter.make_i420(&frame, width, height, true).map_err(failed)?;
         }
         let now = (u128::from(picture.at.as_nanos()) * ticks as u128 / u128::from(frame_nanos)) as i64;
         let pts = match (open.last_pts, ticks) {
@@ -156,18 +171,23 @@ impl VideoEncoder {
 
     /// Makes the encoder fit the picture and the rate.
     fn follow(&mut self, picture: &Picture, key: bool) -> Result<(), CoderError> {
-        let wanted = self.settings.bitrate;
+        let wanted = self.rate_to_set();
         let (constant, buffer) = (self.coding.constant, self.coding.buffer_ms);
         let size = (picture.width, picture.height);
         match &mut self.open {
             Some(open) if open.size == size => {
-                if open.bitrate != wanted && self.coding.rate_while_running {
-                    open.context.set_rates(wanted, constant, buffer);
-                    open.bitrate = wanted;
-                }
                 let begun = *open.at.get_or_insert(picture.at);
-                let key = key || self.coding.key_distance == 1;
-                if open.bitrate == wanted || !(key || worth_reopening(open.bitrate, wanted, picture.at.since(begun))) {
+                // A pace that wavers a little is no reason; what was asked for is.
+                if open.asked == self.settings.bitrate && open.bitrate.abs_diff(wanted) <= open.bitrate / 16 {
+                    return Ok(());
+                }
+                if self.coding.rate_while_running {
+                    open.context.set_rates(wanted, constant, buffer);
+                    (open.bitrate, open.asked) = (wanted, self.settings.bitrate);
+                    return Ok(());
+                }
+                let due = key || self.coding.key_distance == 1;
+                if !due && !worth_reopening(open.bitrate, wanted, picture.at.since(begun)) {
                     return Ok(());
                 }
             }
@@ -197,10 +217,19 @@ impl VideoEncoder {
             threads: self.settings.threads,
             full_range: coding.full_range,
         });
-        let bitrate = self.settings.bitrate;
+        let (bitrate, asked, size) = (self.rate_to_set(), self.settings.bitrate, (width, height));
         context.set_rates(bitrate, coding.constant, coding.buffer_ms);
         context.open(&coding.settings).map_err(open)?;
-        Ok(Opened { context, size: (width, height), cut, bitrate, at: None, last_pts: None, inside: VecDeque::new() })
+        Ok(Opened { context, size, cut, bitrate, asked, at: None, last_pts: None, inside: VecDeque::new() })
+    }
+
+    /// Bits a second to tell the encoder, so that those that were asked for come of it.
+    fn rate_to_set(&self) -> u32 {
+        if self.coding.keeps_time {
+            return self.settings.bitrate;
+        }
+        let told = u128::from(self.settings.bitrate) * u128::from(self.pace.interval) / u128::from(self.pace.nominal);
+        u32::try_from(told).unwrap_or(HIGHEST).clamp(LOWEST, HIGHEST)
     }
 
     fn receive(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
@@ -219,6 +248,16 @@ impl VideoEncoder {
             let Some((_, at)) = open.inside.pop_front() else { continue };
             let data = if self.codec == Codec::Av1 { without_delimiter(data) } else { data };
             out.push(EncodedFrame { data, at, key });
+        }
+    }
+}
+
+impl Pace {
+    fn note(&mut self, at: MediaTime) {
+        if let Some(last) = self.last.replace(at) {
+            // A pause is no pace.
+            let interval = at.since(last).as_nanos().clamp(1_000_000, 1_000_000_000) as u64;
+            self.interval = (self.interval * 31 + interval) / 32;
         }
     }
 }

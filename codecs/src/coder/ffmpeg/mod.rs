@@ -30,7 +30,7 @@ const OUT_OF_MEMORY: Cause = Cause(ffi::AVERROR(ffmpeg_next::error::ENOMEM));
 
 /// FFmpeg's text for an error code.
 pub(super) fn describe(code: i32) -> String {
-    let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE as usize];
+    let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
     // SAFETY: the room is as long as said, and FFmpeg ends the text with a zero whether it knows the code or not.
     unsafe {
         ffi::av_strerror(code, text.as_mut_ptr(), text.len());
