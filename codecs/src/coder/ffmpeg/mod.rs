@@ -9,6 +9,7 @@ mod graph;
 mod log;
 mod swr;
 mod sws;
+mod vpx;
 
 pub(super) use amr::{AmrEncoder, has_amr_encoder};
 pub(super) use context::{CodecContext, EncodedPacket, Received, VideoShape};
@@ -16,6 +17,7 @@ pub(super) use frame::{Frame, SampleLayout};
 pub(super) use graph::FilterGraph;
 pub(super) use swr::SoundConverter;
 pub(super) use sws::PictureConverter;
+pub(super) use vpx::{VpxEncoder, has_vpx_encoder};
 
 use super::Cause;
 use ffmpeg_next::ffi;
