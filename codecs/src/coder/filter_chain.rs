@@ -35,7 +35,7 @@ impl FilterChain {
             self.graph = Some((width, height, FilterGraph::new(&self.text, width, height).map_err(failed)?));
         }
         let graph = &mut self.graph.as_mut().expect("just made").2;
-        let mut frame = Frame::around(picture, width, height).map_err(failed)?;
+        let mut frame = Frame::around_with_room(picture).map_err(failed)?;
         frame.set_pts(i64::try_from(picture.at.as_nanos()).unwrap_or(i64::MAX));
         graph.send(&frame).map_err(failed)?;
         for _ in 0..MOST_AT_ONCE {

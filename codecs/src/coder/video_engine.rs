@@ -46,10 +46,10 @@ impl Engine {
     ) -> Result<(), Cause> {
         match self {
             Engine::FFmpeg(context, converter) => {
-                let mut frame = Frame::around(picture, size.0, size.1)?;
-                if full_range {
-                    frame = converter.make_i420(&frame, size.0, size.1, true)?;
-                }
+                let mut frame = match full_range {
+                    true => converter.make_i420(&Frame::around_with_room(picture)?, size.0, size.1, true)?,
+                    false => Frame::around(picture, size.0, size.1)?,
+                };
                 frame.set_pts(pts);
                 frame.set_key(key);
                 context.send_frame(&frame)?;

@@ -27,7 +27,7 @@ mod linked {
 
     pub(in crate::coder) struct VpxEncoder {
         context: Box<vpx::vpx_codec_ctx_t>,
-        config: vpx::vpx_codec_enc_cfg_t,
+        config: Box<vpx::vpx_codec_enc_cfg_t>,
         effort: VpxEffort,
         ticks: u32,
     }
@@ -54,15 +54,15 @@ mod linked {
         }
 
         fn open(
-            interface: *mut vpx::vpx_codec_iface_t,
+            interface: *const vpx::vpx_codec_iface,
             shape: &VideoShape,
             bps: u32,
             effort: VpxEffort,
         ) -> Result<Self, Cause> {
             // SAFETY: both are plain structures of C for which zeroes are valid; the first call fills the configuration.
             let (mut config, context) = unsafe {
-                let mut config = std::mem::zeroed();
-                check(vpx::vpx_codec_enc_config_default(interface, &mut config, 0))?;
+                let mut config: Box<vpx::vpx_codec_enc_cfg_t> = Box::new(std::mem::zeroed());
+                check(vpx::vpx_codec_enc_config_default(interface, &mut *config, 0))?;
                 (config, Box::new(std::mem::zeroed()))
             };
             config.g_w = shape.width;
@@ -79,7 +79,7 @@ mod linked {
             let version = vpx::VPX_ENCODER_ABI_VERSION as c_int;
             // SAFETY: a zeroed context that stays where it is, in its box; the configuration is copied. The version has libvpx
             // refuse if it was not made from these headers.
-            check(unsafe { vpx::vpx_codec_enc_init_ver(&mut *made.context, interface, &made.config, 0, version) })?;
+            check(unsafe { vpx::vpx_codec_enc_init_ver(&mut *made.context, interface, &*made.config, 0, version) })?;
             let speed: c_int = effort.cpu_used;
             // SAFETY: an open encoder, and the type of argument that this control takes.
             check(unsafe { vpx::vpx_codec_control_(&mut *made.context, vpx::VP8E_SET_CPUUSED as c_int, speed) })?;
@@ -90,7 +90,7 @@ mod linked {
         pub(in crate::coder) fn set_rate(&mut self, bps: u32) -> Result<(), Cause> {
             self.config.rc_target_bitrate = kilobits(bps);
             // SAFETY: an open encoder and its own configuration, in which only a number has changed.
-            check(unsafe { vpx::vpx_codec_enc_config_set(&mut *self.context, &self.config) })
+            check(unsafe { vpx::vpx_codec_enc_config_set(&mut *self.context, &*self.config) })
         }
 
         /// The picture has been checked, and is of the size that the encoder was opened for.
