@@ -70,6 +70,20 @@ fn a_key_frame_that_is_asked_for_is_that_pictures() {
 }
 
 #[test]
+fn several_threads_delay_nothing() {
+    for codec in ALL {
+        let settings = VideoSettings { threads: 2, ..settings(320, 240, 1_000_000) };
+        let mut encoder = VideoEncoder::new(codec, settings).unwrap();
+        let mut decoder = VideoDecoder::new(codec).unwrap();
+        for number in 0..4 {
+            let decoded = decode(&mut decoder, &encode(&mut encoder, 320, 240, number, false));
+            assert!(!decoded.damaged, "{codec:?} {number}");
+            assert_alike(&decoded.picture, number, 4.0);
+        }
+    }
+}
+
+#[test]
 fn another_bitrate_changes_what_leaves() {
     for codec in ALL {
         let mut encoder = VideoEncoder::new(codec, settings(240, 176, 2_000_000)).unwrap();
