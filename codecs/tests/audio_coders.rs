@@ -8,14 +8,16 @@ use rivero_engine::{Codec, MediaTime, Sound};
 use signal::{amplitude, channel, frequency, tone};
 use std::time::Duration;
 
-const ALL: [Codec; 11] = [
+const ALL: &[Codec] = &[
     Codec::Opus,
     Codec::Pcmu,
     Codec::Pcma,
     Codec::G722,
     Codec::Speex,
     Codec::Gsm,
+    #[cfg(feature = "amr")]
     Codec::AmrNb,
+    #[cfg(feature = "amr")]
     Codec::AmrWb,
     Codec::Aac,
     Codec::Mp3,
@@ -23,12 +25,12 @@ const ALL: [Codec; 11] = [
 ];
 
 fn decoder(codec: Codec, encoder: &AudioEncoder, settings: AudioSettings) -> AudioDecoder {
-    AudioDecoder::new(codec, settings.rate, settings.channels, &encoder.config()).unwrap()
+    AudioDecoder::new(codec, settings.rate, settings.channels, &encoder.config()).expect("every codec has a decoder")
 }
 
 #[test]
 fn a_tone_survives_every_codec() {
-    for codec in ALL {
+    for &codec in ALL {
         assert!(can_encode(codec) && can_decode(codec), "{codec:?}");
         let settings = AudioSettings::usual(codec);
         let mut encoder = AudioEncoder::new(codec, settings).unwrap();
@@ -68,7 +70,8 @@ fn a_tone_survives_every_codec() {
 
 #[test]
 fn live_codecs_yield_a_frame_as_soon_as_it_is_full() {
-    for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Gsm, Codec::AmrNb, Codec::AmrWb] {
+    let delayed = [Codec::Speex, Codec::Aac, Codec::Mp3, Codec::Vorbis];
+    for &codec in ALL.iter().filter(|codec| !delayed.contains(codec)) {
         let settings = AudioSettings::usual(codec);
         let mut encoder = AudioEncoder::new(codec, settings).unwrap();
         // As from RTP, without a header: Opus's would have the encoder's own delay cut off.

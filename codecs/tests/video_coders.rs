@@ -1,5 +1,7 @@
 //! What an encoder makes of a picture, a decoder must make a picture of: the same, at once, and never of nonsense.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod signal;
 
 use proptest::prelude::*;
@@ -7,7 +9,7 @@ use rivero_codecs::coder::{
     CoderError, DecodedPicture, EncodedFrame, Largest, VideoDecoder, VideoEncoder, VideoSettings, can_decode,
     can_encode,
 };
-use rivero_engine::{Codec, MediaTime};
+use rivero_engine::{Codec, MediaTime, Picture};
 use signal::{assert_alike, noise, picture};
 
 const ALL: [Codec; 7] = [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::H265, Codec::H263, Codec::Mjpeg];
@@ -68,9 +70,23 @@ fn a_key_frame_that_is_asked_for_is_that_pictures() {
 }
 
 #[test]
+fn several_threads_delay_nothing() {
+    for codec in ALL {
+        let settings = VideoSettings { threads: 2, ..settings(320, 240, 1_000_000) };
+        let mut encoder = VideoEncoder::new(codec, settings).unwrap();
+        let mut decoder = VideoDecoder::new(codec).unwrap();
+        for number in 0..4 {
+            let decoded = decode(&mut decoder, &encode(&mut encoder, 320, 240, number, false));
+            assert!(!decoded.damaged, "{codec:?} {number}");
+            assert_alike(&decoded.picture, number, 4.0);
+        }
+    }
+}
+
+#[test]
 fn another_bitrate_changes_what_leaves() {
     for codec in ALL {
-        let mut encoder = VideoEncoder::new(codec, settings(320, 240, 2_000_000)).unwrap();
+        let mut encoder = VideoEncoder::new(codec, settings(240, 176, 2_000_000)).unwrap();
         let mut out = Vec::new();
         let mut sizes = [0; 120];
         for number in 0..120 {
@@ -78,7 +94,7 @@ fn another_bitrate_changes_what_leaves() {
                 encoder.set_bitrate(300_000);
             }
             out.clear();
-            encoder.encode(&noise(320, 240, number), false, &mut out).unwrap();
+            encoder.encode(&noise(240, 176, number), false, &mut out).unwrap();
             sizes[number as usize] = out.iter().map(|frame| frame.data.len()).sum::<usize>();
         }
         // In bits a second, leaving the encoder a second to find its way. The lowest quality of the last two codecs is what it is.
@@ -93,6 +109,23 @@ fn another_bitrate_changes_what_leaves() {
 }
 
 #[test]
+fn the_bitrate_is_one_of_time_not_of_frames() {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::H265] {
+        let mut encoder = VideoEncoder::new(codec, settings(240, 176, 600_000)).unwrap();
+        let mut sizes = Vec::new();
+        for number in 0..90 {
+            let mut out = Vec::new();
+            let late = Picture { at: MediaTime::from_millis(u64::from(number) * 100), ..noise(240, 176, number) };
+            encoder.encode(&late, false, &mut out).unwrap();
+            sizes.push(out.iter().map(|frame| frame.data.len()).sum::<usize>());
+        }
+        // Ten pictures a second, where thirty were announced.
+        let rate = sizes[60..].iter().sum::<usize>() * 8 / 3;
+        assert!((400_000..900_000).contains(&rate), "{codec:?}: {rate} bps of 600,000");
+    }
+}
+
+#[test]
 fn h264_follows_its_bitrate_without_a_key_frame() {
     let mut encoder = VideoEncoder::new(Codec::H264, settings(320, 240, 2_000_000)).unwrap();
     for number in 0..30 {
@@ -102,19 +135,31 @@ fn h264_follows_its_bitrate_without_a_key_frame() {
 }
 
 #[test]
+#[cfg(feature = "vpx")]
+fn vp8_and_vp9_follow_their_bitrate_without_a_key_frame() {
+    for codec in [Codec::Vp8, Codec::Vp9] {
+        let mut encoder = VideoEncoder::new(codec, settings(320, 240, 2_000_000)).unwrap();
+        for number in 0..60 {
+            encoder.set_bitrate(if number < 20 { 2_000_000 } else { 200_000 });
+            assert_eq!(encode(&mut encoder, 320, 240, number, false).key, number == 0, "{codec:?} {number}");
+        }
+    }
+}
+
+#[test]
 fn encoders_that_must_reopen_do_so_seldom() {
-    let mut encoder = VideoEncoder::new(Codec::Vp8, settings(320, 240, 1_000_000)).unwrap();
+    let mut encoder = VideoEncoder::new(Codec::Av1, settings(176, 144, 1_000_000)).unwrap();
     let mut keys = 0;
     for number in 0..90 {
         // Up and down by a tenth, as a bandwidth estimate does.
         encoder.set_bitrate(1_000_000 + number % 2 * 100_000);
-        keys += u32::from(encode(&mut encoder, 320, 240, number, false).key);
+        keys += u32::from(encode(&mut encoder, 176, 144, number, false).key);
     }
     assert_eq!(keys, 1, "small steps cost no key frame");
     encoder.set_bitrate(200_000);
-    assert!(encode(&mut encoder, 320, 240, 90, false).key, "a real drop is followed at once");
+    assert!(encode(&mut encoder, 176, 144, 90, false).key, "a real drop is followed at once");
     encoder.set_bitrate(1_000_000);
-    assert!(!encode(&mut encoder, 320, 240, 91, false).key, "a rise can wait");
+    assert!(!encode(&mut encoder, 176, 144, 91, false).key, "a rise can wait");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl FilterChain {
             self.graph = Some((width, height, FilterGraph::new(&self.text, width, height).map_err(failed)?));
         }
         let graph = &mut self.graph.as_mut().expect("just made").2;
-        let mut frame = Frame::around(picture, width, height).map_err(failed)?;
+        let mut frame = Frame::around_with_room(picture).map_err(failed)?;
         frame.set_pts(i64::try_from(picture.at.as_nanos()).unwrap_or(i64::MAX));
         graph.send(&frame).map_err(failed)?;
         for _ in 0..MOST_AT_ONCE {
@@ -43,7 +43,7 @@ impl FilterChain {
             let at = frame.pts().and_then(|pts| u64::try_from(pts).ok()).map_or(picture.at, MediaTime::from_nanos);
             if !frame.is_i420() {
                 let (width, height) = frame.size();
-                frame = self.converter.to_i420(&frame, width, height, false).map_err(failed)?;
+                frame = self.converter.make_i420(&frame, width, height, false).map_err(failed)?;
             }
             out.extend(frame.into_picture(at));
         }

@@ -16,6 +16,7 @@ mod scaler;
 mod tables;
 mod video_decoder;
 mod video_encoder;
+mod video_engine;
 
 pub use audio_decoder::AudioDecoder;
 pub use audio_encoder::{AudioEncoder, AudioSettings};
@@ -44,7 +45,9 @@ pub fn can_decode(codec: Codec) -> bool {
     tables::decoder(codec).is_some_and(ffmpeg::has_decoder)
 }
 
-/// Whether the FFmpeg that this process runs with (for AMR: this build) can encode it.
+/// Whether the FFmpeg that this process runs with (or this build without it) can encode it.
 pub fn can_encode(codec: Codec) -> bool {
-    ffmpeg::has_amr_encoder(codec) || tables::encoder(codec).is_some_and(ffmpeg::has_encoder)
+    ffmpeg::has_amr_encoder(codec)
+        || ffmpeg::has_vpx_encoder(codec)
+        || tables::encoder(codec).is_some_and(ffmpeg::has_encoder)
 }

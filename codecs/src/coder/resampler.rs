@@ -3,7 +3,7 @@
 use super::CoderError;
 use super::ffmpeg::SoundConverter;
 use bytes::Bytes;
-use rivero_engine::Sound;
+use rivero_engine::{MediaTime, Sound};
 use std::time::Duration;
 
 /// Over so many samples a correction is spread: one sample in them is a millionth.
@@ -16,6 +16,8 @@ pub struct Resampler {
     from: (u32, u8),
     converter: SoundConverter,
     ppm: i32,
+    /// Where what came in ended.
+    until: MediaTime,
 }
 
 impl Resampler {
@@ -24,7 +26,8 @@ impl Resampler {
         check_form(from)?;
         check_form(to)?;
         let failed = |source| CoderError::Failed { what: "starting the resampler", source };
-        Ok(Resampler { from, converter: SoundConverter::resampler(from, to, true).map_err(failed)?, ppm: 0 })
+        let converter = SoundConverter::resampler(from, to, true).map_err(failed)?;
+        Ok(Resampler { from, converter, ppm: 0, until: MediaTime::ZERO })
     }
 
     /// From now on, make so many millionths more samples than the rates say (or fewer), without a seam: for a source whose
@@ -44,13 +47,19 @@ impl Resampler {
         self.converter.compensate(self.ppm, distance).map_err(failed)?;
         let at = sound.at - Duration::from_nanos(self.converter.delay());
         let samples = self.converter.convert_samples(&sound.samples, sound.frames()).map_err(failed)?;
+        let nanos = sound.frames() as u64 * 1_000_000_000 / u64::from(sound.rate);
+        self.until = sound.at + Duration::from_nanos(nanos);
         let (rate, channels) = self.converter.target();
         Ok(Sound { rate, channels, samples: to_bytes(&samples), at })
     }
 
     /// What the filter still keeps, at the end of a stream.
-    pub fn flush(&mut self) -> Result<Vec<i16>, CoderError> {
-        self.converter.drain().map_err(|source| CoderError::Failed { what: "resampling", source })
+    pub fn flush(&mut self) -> Result<Sound, CoderError> {
+        let failed = |source| CoderError::Failed { what: "resampling", source };
+        let at = self.until - Duration::from_nanos(self.converter.delay());
+        let samples = self.converter.drain().map_err(failed)?;
+        let (rate, channels) = self.converter.target();
+        Ok(Sound { rate, channels, samples: to_bytes(&samples), at })
     }
 }
 

@@ -28,8 +28,8 @@ impl Scaler {
             return Ok(picture.clone());
         }
         let failed = |source| CoderError::Failed { what: "scaling", source };
-        let frame = Frame::around(picture, picture.width, picture.height).map_err(failed)?;
-        let scaled = self.converter.to_i420(&frame, self.width, self.height, false).map_err(failed)?;
+        let frame = Frame::around_with_room(picture).map_err(failed)?;
+        let scaled = self.converter.make_i420(&frame, self.width, self.height, false).map_err(failed)?;
         scaled.into_picture(picture.at).ok_or(CoderError::Refused("a picture without its planes"))
     }
 }

@@ -73,9 +73,22 @@ pub(super) struct VideoCoding {
     pub constant: bool,
     /// Milliseconds of the buffer that the rate is held against, for encoders that want it said.
     pub buffer_ms: Option<u32>,
-    /// Whether FFmpeg's wrapper heeds another rate while it runs (measured with 5.1: only libx264's does).
+    /// Whether FFmpeg's wrapper heeds another rate while it runs (measured with 5.1: only libx264's does;
+    /// libvpx itself does, in builds that have it).
     pub rate_while_running: bool,
     pub full_range: bool,
+    /// Whether its rate control goes by times. The others share the bits out among the frames that they were told to expect.
+    pub keeps_time: bool,
+    /// For codecs that libvpx encodes: its settings.
+    pub vpx: Option<VpxEffort>,
+}
+
+#[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "vpx"), allow(dead_code, reason = "FFmpeg is told in the settings"))]
+pub(super) struct VpxEffort {
+    /// Microseconds that a picture may take; it decides between real-time mode and good quality.
+    pub deadline: u32,
+    pub cpu_used: i32,
 }
 
 pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
@@ -83,7 +96,7 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
         settings.iter().map(|&(name, value)| (name, CString::new(value).expect("no zero bytes"))).collect::<Vec<_>>()
     };
     // At 30 frames a second, RTP's clock of 90 kHz.
-    let timed = VideoCoding {
+    let timed = || VideoCoding {
         settings: Vec::new(),
         multiple: 1,
         key_distance: 60,
@@ -92,30 +105,37 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
         buffer_ms: None,
         rate_while_running: false,
         full_range: false,
+        keeps_time: false,
+        vpx: None,
+    };
+    let by_vpx = |deadline: u32, cpu_used: i32| VideoCoding {
+        settings: set(&[
+            (c"deadline", &deadline.to_string()),
+            (c"cpu-used", &cpu_used.to_string()),
+            (c"lag-in-frames", "0"),
+        ]),
+        // GStreamer's default.
+        key_distance: 128,
+        constant: true,
+        rate_while_running: super::ffmpeg::has_vpx_encoder(codec),
+        keeps_time: true,
+        vpx: Some(VpxEffort { deadline, cpu_used }),
+        ..timed()
     };
     match codec {
         // Kurento says a deadline of 200 ms, which libvpx takes as "good quality" for frames that follow each other faster, with
         // cpu-used 16 then meaning 5, a fixed speed. 3.6 ms for a picture of 640x480 here, against 1.9 in real-time mode.
-        // The distance between key frames is GStreamer's default. FFmpeg does not reach resize-allowed.
-        Codec::Vp8 => VideoCoding {
-            settings: set(&[(c"deadline", "200000"), (c"cpu-used", "16"), (c"lag-in-frames", "0")]),
-            key_distance: 128,
-            constant: true,
-            ..timed
-        },
+        // resize-allowed is not within FFmpeg's reach.
+        Codec::Vp8 => by_vpx(200_000, 16),
         // The same deadline costs 58 ms a picture here, which is no live stream: real-time mode at its fastest costs 4.6.
-        Codec::Vp9 => VideoCoding {
-            settings: set(&[(c"deadline", "1"), (c"cpu-used", "8"), (c"lag-in-frames", "0")]),
-            key_distance: 128,
-            constant: true,
-            ..timed
-        },
+        Codec::Vp9 => by_vpx(1, 8),
         // Kurento's cpu-used 4 costs 83 ms a picture here; 8 costs 12.
         Codec::Av1 => VideoCoding {
             settings: set(&[(c"usage", "realtime"), (c"cpu-used", "8"), (c"lag-in-frames", "0")]),
             key_distance: 90,
             constant: true,
-            ..timed
+            keeps_time: true,
+            ..timed()
         },
         Codec::H264 => VideoCoding {
             settings: set(&[
@@ -128,7 +148,7 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
             // x264enc's vbv-buf-capacity
             buffer_ms: Some(600),
             rate_while_running: true,
-            ..timed
+            ..timed()
         },
         Codec::H265 => VideoCoding {
             settings: set(&[
@@ -139,7 +159,7 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
                 (c"x265-params", "log-level=none:pools=none:frame-threads=1"),
             ]),
             multiple: 2,
-            ..timed
+            ..timed()
         },
         Codec::Mjpeg => VideoCoding {
             // RFC 2435 carries no tables for entropy coding, and wants both tables for quantisation.
@@ -147,9 +167,9 @@ pub(super) fn video_coding(codec: Codec, profile: H264Profile) -> VideoCoding {
             ticks: 1,
             key_distance: 1,
             full_range: true,
-            ..timed
+            ..timed()
         },
-        _ => VideoCoding { multiple: 4, ticks: 1, ..timed },
+        _ => VideoCoding { multiple: 4, ticks: 1, ..timed() },
     }
 }
 

@@ -118,7 +118,7 @@ impl VideoDecoder {
             true => frame,
             false => self
                 .converter
-                .to_i420(&frame, width, height, false)
+                .make_i420(&frame, width, height, false)
                 .map_err(|source| CoderError::Failed { what: "converting a picture", source })?,
         };
         let picture = frame.into_picture(at).ok_or(CoderError::Refused("a picture without its planes"))?;

@@ -1,7 +1,8 @@
 //! Pictures to coded video.
 
-use super::ffmpeg::{CodecContext, EncodedPacket, Frame, PictureConverter, Received, VideoShape};
+use super::ffmpeg::{EncodedPacket, VideoShape};
 use super::tables::{self, VideoCoding};
+use super::video_engine::Engine;
 use super::{CoderError, EncodedFrame};
 use bytes::Bytes;
 use rivero_engine::{Codec, MediaTime, Picture};
@@ -11,6 +12,9 @@ use std::time::Duration;
 /// Bits a second that all encoders here take.
 const LOWEST: u32 = 1_000;
 const HIGHEST: u32 = 200_000_000;
+
+/// Pictures that an encoder may have swallowed before the first is given up.
+const MOST_INSIDE: usize = 64;
 
 /// An encoder that must be opened anew for another rate costs a key frame each time. So it follows at once only when a key frame
 /// is due anyhow, and else when the rate has changed by an eighth, at most this often; a lower rate is the more urgent.
@@ -66,17 +70,27 @@ pub struct VideoEncoder {
     settings: VideoSettings,
     coding: VideoCoding,
     open: Option<Opened>,
-    converter: PictureConverter,
+    pace: Pace,
+}
+
+/// How fast the pictures really come.
+struct Pace {
+    last: Option<MediaTime>,
+    /// Nanoseconds from one picture to the next, on average.
+    interval: u64,
+    nominal: u64,
 }
 
 /// An encoder for one size.
 struct Opened {
-    context: CodecContext,
+    engine: Engine,
     /// As it was asked for.
     size: (u32, u32),
     /// What is left of it after cutting.
     cut: (u32, u32),
+    /// Bits a second that it was told, and what they were made from.
     bitrate: u32,
+    asked: u32,
     at: Option<MediaTime>,
     last_pts: Option<i64>,
     /// What went in and has not come out.
@@ -96,7 +110,9 @@ impl VideoEncoder {
             ..settings
         };
         let coding = tables::video_coding(codec, settings.profile);
-        let mut encoder = VideoEncoder { codec, settings, coding, open: None, converter: PictureConverter::default() };
+        let nominal = 1_000_000_000 / u64::from(settings.frame_rate);
+        let pace = Pace { last: None, interval: nominal, nominal };
+        let mut encoder = VideoEncoder { codec, settings, coding, open: None, pace };
         encoder.open = Some(encoder.opened(settings.width, settings.height)?);
         Ok(encoder)
     }
@@ -118,17 +134,11 @@ impl VideoEncoder {
     /// Encodes a picture and appends what leaves. `key` asks for a key frame, which then is this picture's.
     pub fn encode(&mut self, picture: &Picture, key: bool, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
         check_picture(picture)?;
+        self.pace.note(picture.at);
         self.follow(picture, key)?;
-        let failed = |source| CoderError::Failed { what: "encoding", source };
-        let frame_nanos = 1_000_000_000 / u64::from(self.settings.frame_rate);
         let ticks = i64::from(self.coding.ticks);
+        let now = (u128::from(picture.at.as_nanos()) * ticks as u128 / u128::from(self.pace.nominal)) as i64;
         let open = self.open.as_mut().expect("follow has opened it");
-        let (width, height) = open.cut;
-        let mut frame = Frame::around(picture, width, height).map_err(failed)?;
-        if self.coding.full_range {
-            frame = self.converter.to_i420(&frame, width, height, true).map_err(failed)?;
-        }
-        let now = (u128::from(picture.at.as_nanos()) * ticks as u128 / u128::from(frame_nanos)) as i64;
         let pts = match (open.last_pts, ticks) {
             (None, 1) => 0,
             (None, _) => now,
@@ -137,37 +147,46 @@ impl VideoEncoder {
             (Some(last), _) => now.max(last + 1),
         };
         open.last_pts = Some(pts);
-        frame.set_pts(pts);
-        frame.set_key(key);
-        open.context.send_frame(&frame).map_err(failed)?;
         open.inside.push_back((pts, picture.at));
-        self.receive(out)
+        if open.inside.len() > MOST_INSIDE {
+            open.inside.pop_front();
+        }
+        let mut packets = Vec::new();
+        let shape = (open.cut, self.coding.full_range);
+        let encoded = open.engine.encode(picture, shape, (pts, key), &mut packets);
+        self.hand_out(packets, out);
+        encoded.map_err(|source| CoderError::Failed { what: "encoding", source })
     }
 
     /// Appends what the encoder still holds, and ends the stream: the next picture begins another.
     pub fn flush(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let ended = open.context.send_end(true);
-        let received = ended.map_err(|source| CoderError::Failed { what: "encoding", source });
-        let received = received.and_then(|()| self.receive(out));
+        let mut packets = Vec::new();
+        let finished = open.engine.finish(&mut packets);
+        self.hand_out(packets, out);
         self.open = None;
-        received
+        finished.map_err(|source| CoderError::Failed { what: "encoding", source })
     }
 
     /// Makes the encoder fit the picture and the rate.
     fn follow(&mut self, picture: &Picture, key: bool) -> Result<(), CoderError> {
-        let wanted = self.settings.bitrate;
-        let (constant, buffer) = (self.coding.constant, self.coding.buffer_ms);
+        let wanted = self.rate_to_set();
         let size = (picture.width, picture.height);
         match &mut self.open {
             Some(open) if open.size == size => {
-                if open.bitrate != wanted && self.coding.rate_while_running {
-                    open.context.set_rates(wanted, constant, buffer);
-                    open.bitrate = wanted;
-                }
                 let begun = *open.at.get_or_insert(picture.at);
-                let key = key || self.coding.key_distance == 1;
-                if open.bitrate == wanted || !(key || worth_reopening(open.bitrate, wanted, picture.at.since(begun))) {
+                // A pace that wavers a little is no reason; what was asked for is.
+                if open.asked == self.settings.bitrate && open.bitrate.abs_diff(wanted) <= open.bitrate / 16 {
+                    return Ok(());
+                }
+                if self.coding.rate_while_running {
+                    let set = open.engine.set_rate(&self.coding, wanted);
+                    set.map_err(|source| CoderError::Failed { what: "changing the bit rate", source })?;
+                    (open.bitrate, open.asked) = (wanted, self.settings.bitrate);
+                    return Ok(());
+                }
+                let due = key || self.coding.key_distance == 1;
+                if !due && !worth_reopening(open.bitrate, wanted, picture.at.since(begun)) {
                     return Ok(());
                 }
             }
@@ -180,15 +199,12 @@ impl VideoEncoder {
     }
 
     fn opened(&self, width: u32, height: u32) -> Result<Opened, CoderError> {
-        let (codec, what, coding) = (self.codec, "video encoder", &self.coding);
+        let coding = &self.coding;
         let cut = (width - width % coding.multiple, height - height % coding.multiple);
         if cut.0 == 0 || cut.1 == 0 || width > 16384 || height > 16384 {
             return Err(CoderError::Refused("a picture too small or too large to encode"));
         }
-        let context = tables::encoder(codec).and_then(CodecContext::encoder);
-        let open = |source| CoderError::Open { codec, what, source };
-        let mut context = context.ok_or(CoderError::Missing { codec, what })?.map_err(open)?;
-        context.set_up_video_encoder(&VideoShape {
+        let shape = VideoShape {
             width: cut.0,
             height: cut.1,
             frame_rate: self.settings.frame_rate,
@@ -196,22 +212,25 @@ impl VideoEncoder {
             key_distance: coding.key_distance,
             threads: self.settings.threads,
             full_range: coding.full_range,
-        });
-        let bitrate = self.settings.bitrate;
-        context.set_rates(bitrate, coding.constant, coding.buffer_ms);
-        context.open(&coding.settings).map_err(open)?;
-        Ok(Opened { context, size: (width, height), cut, bitrate, at: None, last_pts: None, inside: VecDeque::new() })
+        };
+        let (bitrate, asked, size) = (self.rate_to_set(), self.settings.bitrate, (width, height));
+        let engine = Engine::open(self.codec, coding, &shape, bitrate)?;
+        Ok(Opened { engine, size, cut, bitrate, asked, at: None, last_pts: None, inside: VecDeque::new() })
     }
 
-    fn receive(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        loop {
-            let packet = match open.context.receive_packet() {
-                Ok(Received::One(packet)) => packet,
-                Ok(Received::Nothing) => return Ok(()),
-                Err(source) => return Err(CoderError::Failed { what: "encoding", source }),
-            };
-            let EncodedPacket { data, pts, key } = packet;
+    /// Bits a second to tell the encoder, so that those that were asked for come of it.
+    fn rate_to_set(&self) -> u32 {
+        if self.coding.keeps_time {
+            return self.settings.bitrate;
+        }
+        let told = u128::from(self.settings.bitrate) * u128::from(self.pace.interval) / u128::from(self.pace.nominal);
+        u32::try_from(told).unwrap_or(HIGHEST).clamp(LOWEST, HIGHEST)
+    }
+
+    /// Gives each packet the time of its picture.
+    fn hand_out(&mut self, packets: Vec<EncodedPacket>, out: &mut Vec<EncodedFrame>) {
+        let Some(open) = &mut self.open else { return };
+        for EncodedPacket { data, pts, key } in packets {
             // Whatever is older was dropped by the encoder: none of ours reorders.
             while open.inside.front().is_some_and(|&(earlier, _)| earlier < pts) {
                 open.inside.pop_front();
@@ -219,6 +238,16 @@ impl VideoEncoder {
             let Some((_, at)) = open.inside.pop_front() else { continue };
             let data = if self.codec == Codec::Av1 { without_delimiter(data) } else { data };
             out.push(EncodedFrame { data, at, key });
+        }
+    }
+}
+
+impl Pace {
+    fn note(&mut self, at: MediaTime) {
+        if let Some(last) = self.last.replace(at) {
+            // A pause is no pace.
+            let interval = at.since(last).as_nanos().clamp(1_000_000, 1_000_000_000) as u64;
+            self.interval = (self.interval * 31 + interval) / 32;
         }
     }
 }

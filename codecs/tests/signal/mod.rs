@@ -89,7 +89,7 @@ fn brightest_eighth(picture: &Picture) -> u32 {
     let columns: Vec<u32> = (0..picture.width / 2).map(column).collect();
     (0..columns.len() as u32 - wide)
         .max_by_key(|&x| (columns[x as usize..(x + wide) as usize].iter().sum::<u32>(), u32::MAX - x))
-        .unwrap()
+        .expect("pictures are wider than the bar")
 }
 
 /// A sine from the start of time, at a third of full scale, in all channels.
@@ -136,6 +136,6 @@ pub fn frequency(samples: &[f64], rate: u32) -> f64 {
         .filter(|(_, pair)| pair[0] < 0.0 && pair[1] >= 0.0)
         .map(|(i, pair)| i as f64 + pair[0] / (pair[0] - pair[1]))
         .collect();
-    let (first, last) = (crossings.first().unwrap(), crossings.last().unwrap());
+    let [first, .., last] = crossings[..] else { return 0.0 };
     (crossings.len() - 1) as f64 * f64::from(rate) / (last - first)
 }

@@ -84,8 +84,8 @@ impl CodecContext {
     }
 
     fn allocate(codec: *const ffi::AVCodec) -> Result<Self, Cause> {
-        // SAFETY: a codec of FFmpeg's own list; returns a fresh context or null.
         let packet = Packet::new()?;
+        // SAFETY: a codec of FFmpeg's own list; returns a fresh context or null.
         let context = NonNull::new(unsafe { ffi::avcodec_alloc_context3(codec) }).ok_or(OUT_OF_MEMORY)?;
         let mut made = CodecContext { context, codec, packet, fault: Box::default() };
         made.get_mut().thread_count = 1;
@@ -143,6 +143,8 @@ impl CodecContext {
         c.gop_size = shape.key_distance;
         c.max_b_frames = 0;
         c.thread_count = shape.threads as i32;
+        // Threads that share a picture, not such as each have one of their own: those would hold pictures back.
+        c.thread_type = ffi::FF_THREAD_SLICE;
     }
 
     /// Rates in bits a second; `buffer_ms` is the decoder's buffer that a constant rate is measured against, if it is to be kept

@@ -9,6 +9,9 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+/// Bytes that FFmpeg's vector code may read behind the last sample of a plane.
+const OVERREAD: usize = 64;
+
 /// Owns one AVFrame and its references to buffers.
 pub(in crate::coder) struct Frame(NonNull<ffi::AVFrame>);
 
@@ -100,7 +103,33 @@ impl Frame {
         Ok(frame)
     }
 
-    /// Silence-free sound: `samples` interleaved, laid out as the coder wants them.
+    /// The same for readers that look some bytes past the end: a picture whose memory ends with its last sample is copied.
+    pub(in crate::coder) fn around_with_room(picture: &Picture) -> Result<Self, Cause> {
+        let roomy = (0..3).all(|i| {
+            let ((wide, high), plane) = (picture.plane_size(i), &picture.planes[i]);
+            plane.data.len() >= plane.stride * (high as usize - 1) + wide as usize + OVERREAD
+        });
+        if roomy {
+            return Self::around(picture, picture.width, picture.height);
+        }
+        let mut frame = Self::blank_picture(ffi::AVPixelFormat::AV_PIX_FMT_YUV420P, picture.width, picture.height)?;
+        let f = frame.get_mut();
+        f.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
+        for (i, plane) in picture.planes.iter().enumerate() {
+            let (wide, high) = picture.plane_size(i);
+            for row in 0..high as usize {
+                let from = &plane.data[row * plane.stride..][..wide as usize];
+                // SAFETY: fresh memory of our own, of `high` rows `linesize` apart, each at least `wide` bytes long.
+                unsafe {
+                    let to = f.data[i].offset(f.linesize[i] as isize * row as isize);
+                    std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
+                }
+            }
+        }
+        Ok(frame)
+    }
+
+    /// Sound: `samples` interleaved, laid out as the coder wants them.
     pub(in crate::coder) fn of_samples(
         layout: SampleLayout,
         rate: u32,
@@ -219,7 +248,7 @@ impl Frame {
             let start = whole.get().data[i];
             let room = whole.room_behind(start)?;
             let least = stride * (high as usize).checked_sub(1)? + wide as usize;
-            let len = room.min(stride * high as usize);
+            let len = room.min(stride * high as usize + OVERREAD);
             if len < least || stride < wide as usize {
                 return None;
             }

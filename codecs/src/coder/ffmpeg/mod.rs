@@ -9,6 +9,7 @@ mod graph;
 mod log;
 mod swr;
 mod sws;
+mod vpx;
 
 pub(super) use amr::{AmrEncoder, has_amr_encoder};
 pub(super) use context::{CodecContext, EncodedPacket, Received, VideoShape};
@@ -16,6 +17,7 @@ pub(super) use frame::{Frame, SampleLayout};
 pub(super) use graph::FilterGraph;
 pub(super) use swr::SoundConverter;
 pub(super) use sws::PictureConverter;
+pub(super) use vpx::{VpxEncoder, has_vpx_encoder};
 
 use super::Cause;
 use ffmpeg_next::ffi;
@@ -30,7 +32,7 @@ const OUT_OF_MEMORY: Cause = Cause(ffi::AVERROR(ffmpeg_next::error::ENOMEM));
 
 /// FFmpeg's text for an error code.
 pub(super) fn describe(code: i32) -> String {
-    let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE as usize];
+    let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
     // SAFETY: the room is as long as said, and FFmpeg ends the text with a zero whether it knows the code or not.
     unsafe {
         ffi::av_strerror(code, text.as_mut_ptr(), text.len());
