@@ -10,6 +10,7 @@ ARGS ?=
 ONLY ?=
 NODE := tests/node
 FFMPEG := libavcodec libavformat libavfilter libavutil libswscale libswresample
+CODECS := $(FFMPEG) libvpx libopencore-amrnb libvo-amrwbenc
 TREES := $(NODE) $(NODE)/kurento-6.18 $(NODE)/kurento-7.3
 # npm writes this file last: a tree is as its lock says when the stamp is newer than the lock.
 STAMPS := $(TREES:%=%/node_modules/.package-lock.json)
@@ -53,7 +54,7 @@ deny: build-tools ## licences and advisories of the dependencies; installs cargo
 # aws-lc-rs, the cryptography library, compiles C: that is what a C compiler and cmake are for. FFmpeg's headers are read by clang.
 build-tools:
 	@scripts/need.sh cc:build-essential cmake:cmake pkg-config:pkg-config clang:clang
-	@pkg-config --exists $(FFMPEG) || scripts/need.sh libclang:libclang-dev $(FFMPEG:%=none:%-dev)
+	@pkg-config --exists $(FFMPEG) vpx opencore-amrnb vo-amrwbenc || scripts/need.sh libclang:libclang-dev $(CODECS:%=none:%-dev)
 	@command -v cargo >/dev/null || { echo "Please install Rust 1.93 or later: https://rustup.rs" >&2; exit 1; }
 
 test-packages:
