@@ -11,6 +11,7 @@ use rivero_rpc::config::settings::{ConfiguredCodec, ElementSettings, SecureSetti
 use rivero_rpc::config::tree::Tree;
 use rivero_rpc::kurento::{self, Media, MediaOptions, NoticeQueue};
 use rivero_rpc::limits::ThisProcess;
+use rivero_rpc::server::http::Pages;
 use rivero_rpc::server::listen::{ListenOptions, Listener, Security};
 use rivero_rpc::server::registrar::{Registration, register_forever};
 use rivero_rpc::server::tls;
@@ -69,7 +70,8 @@ impl Assembly {
         tokio::spawn(notices.run(media));
         tokio::spawn(server.clone().collect_forever());
         let (stop, stopped) = watch::channel(false);
-        open_doors(&settings, &server, &stopped)?;
+        let pages = pages(workers.engine.clone(), &server);
+        open_doors(&settings, &pages, &server, &stopped)?;
         Ok(Assembly { server, workers, stop, kill_limit: settings.resources.kill_limit })
     }
 
@@ -134,6 +136,7 @@ fn serve_api(settings: &ServerSettings, media: &Arc<Media>, clock: Arc<dyn Clock
 
 fn open_doors(
     settings: &ServerSettings,
+    pages: &Pages,
     server: &Arc<Server>,
     stopped: &watch::Receiver<bool>,
 ) -> Result<(), StartError> {
@@ -144,7 +147,7 @@ fn open_doors(
         port,
         backlog: socket.connection_queue.unwrap_or(1024),
         path: socket.path.clone(),
-        pages: pages(),
+        pages: pages.clone(),
     };
     let mut open = false;
     if let Some(port) = socket.port {
@@ -224,7 +227,7 @@ fn webrtc_config(elements: &ElementSettings, modern: bool, clock: &dyn Clock) ->
     let enable_h265 = elements.webrtc.enable_h265;
     let speaks = |codec: &&ConfiguredCodec| match codec.encoding.to_ascii_uppercase().as_str() {
         "H265" => enable_h265,
-        "OPUS" | "PCMU" | "PCMA" | "VP8" | "VP9" | "AV1" | "H264" => true,
+        "OPUS" | "PCMU" | "PCMA" | "G722" | "VP8" | "VP9" | "AV1" | "H264" => true,
         _ => false,
     };
     let local = |codec: &ConfiguredCodec| LocalCodec::new(&codec.encoding, codec.clock_rate, codec.channels);

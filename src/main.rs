@@ -5,6 +5,7 @@
 mod assemble;
 mod cli;
 mod log;
+mod metrics;
 mod pages;
 mod signals;
 

@@ -1,6 +1,6 @@
 //! Converters appear where a sink does not take what its source gives, are shared, and go with their last user.
 
-use rivero_engine::graph::{NodeSpec, Selection};
+use rivero_engine::graph::{ConverterCount, NodeSpec, Selection};
 use rivero_engine::node::PortSpec;
 use rivero_engine::notice::ErrorKind;
 use rivero_engine::shard::Build;
@@ -237,6 +237,9 @@ fn one_chain_serves_all_sinks_and_goes_with_the_last() {
         stage.bench.run(stage.source.release());
         assert_eq!(stage.log(), ["VP8/90000 to raw/90000: gone"]);
         assert_eq!(stage.bench.nodes(), 3, "two sinks and the viewer");
+        let counts = stage.bench.engine.converters();
+        let one = ConverterCount { active: 0, begun: 1 };
+        assert_eq!(counts, [((MediaKind::Video, "VP8", "raw"), one), ((MediaKind::Video, "raw", "H264"), one)]);
     }
 }
 

@@ -7,6 +7,13 @@ import { CALLS, join } from './call.mjs';
 import { Rpc } from './rpc.mjs';
 import { startServer } from './server.mjs';
 
+/** Kurento's list, and G722. */
+const SDP = {
+  numAudioMedias: 1, numVideoMedias: 1,
+  audioCodecs: ['opus/48000/2', 'PCMU/8000', 'PCMA/8000', 'G722/8000'].map((name) => ({ name })),
+  videoCodecs: ['VP8/90000', 'VP9/90000', 'H264/90000', 'AV1/90000'].map((name) => ({ name })),
+};
+
 /** What stands in front of the two cameras, and how a converted picture of it may look: the white square moves. */
 const RED = { colour: 'rgb(200, 20, 20)', hertz: 440 };
 const BLUE = { colour: 'rgb(20, 40, 200)', hertz: 880 };
@@ -16,7 +23,7 @@ const isBlue = ([r, g, b]) => b > 120 && r < 90 && g < 110;
 describe('conversion between browsers', { timeout: 180_000 }, () => {
   let browser, server, site, rpc;
   before(async () => {
-    [browser, server, site] = await Promise.all([launch(), startServer(), serveTestPage()]);
+    [browser, server, site] = await Promise.all([launch(), startServer({ modules: { 'SdpEndpoint.conf.json': JSON.stringify(SDP) } }), serveTestPage()]);
     rpc = await Rpc.open(server.url);
   });
   after(async () => {
@@ -59,11 +66,19 @@ describe('conversion between browsers', { timeout: 180_000 }, () => {
     return call.figures();
   }
 
+  /** Converters at work, as the metrics tell: { 'video VP8 raw': 1, … }. */
+  async function converters() {
+    const text = await (await fetch(new URL('/metrics', server.url.replace(/^ws/, 'http')))).text();
+    const lines = [...text.matchAll(/^rivero_converters\{kind="(.*)",from="(.*)",to="(.*)"\} (\d+)$/gm)];
+    return Object.fromEntries(lines.filter(([, , , , count]) => count !== '0').map(([, kind, from, to, count]) => [`${kind} ${from} ${to}`, Number(count)]));
+  }
+
   const states = ({ told }, kind) => told.filter((e) => e.mediaType === kind).map((e) => e.state);
 
   const PAIRS = [
     [{ video: 'VP8', audio: 'opus' }, { video: 'H264', audio: 'PCMU' }],
-    [{ video: 'VP9', audio: 'PCMA' }, { video: 'VP8', audio: 'opus' }],
+    [{ video: 'VP8', audio: 'opus' }, { video: 'H264', audio: 'G722' }],
+    [{ video: 'VP9', audio: 'PCMA' }, { video: 'AV1', audio: 'opus' }],
   ];
   for (const [one, two] of PAIRS) {
     test(`${one.video} and ${one.audio} talk with ${two.video} and ${two.audio}`, async () => {
@@ -79,9 +94,14 @@ describe('conversion between browsers', { timeout: 180_000 }, () => {
         }
         await person.page.screenshot({ path: `${artefacts}/transcoding-${one.video}-${two.video}-${person.name}.png` });
       }
-      const dot = await rpc.invoke(pipeline, 'getGstreamerDot');
-      assert.match(dot, /Encoder/);
+      const wanted = {};
+      for (const [from, to] of [[one, two], [two, one]]) {
+        for (const kind of ['video', 'audio']) Object.assign(wanted, { [`${kind} ${from[kind]} raw`]: 1, [`${kind} raw ${to[kind]}`]: 1 });
+      }
+      assert.deepEqual(await converters(), wanted);
+      assert.match(await rpc.invoke(pipeline, 'getGstreamerDot'), /Encoder/);
       await rpc.release(pipeline);
+      await until('the converters are gone', converters, (now) => Object.keys(now).length === 0);
     });
   }
 
@@ -94,6 +114,7 @@ describe('conversion between browsers', { timeout: 180_000 }, () => {
         assert.equal(await rpc.invoke(person.endpoint, 'isMediaTranscoding', { mediaType: kind }), false);
       }
     }
+    assert.deepEqual(await converters(), {});
     assert.doesNotMatch(await rpc.invoke(pipeline, 'getGstreamerDot'), /Encoder|Decoder/);
     await rpc.release(pipeline);
   });

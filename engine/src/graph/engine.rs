@@ -1,6 +1,7 @@
 //! The whole: the workers, and who goes to which.
 
 use super::pipeline::Pipeline;
+use super::tally::{Conversion, ConverterCount, Tally};
 use crate::notice::{ElementId, NoticeSink};
 use crate::shard::Command;
 use crate::takes::Bulletin;
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     pub converters_per_pipeline: usize,
     pub notices: NoticeSink,
     pub bulletin: Arc<Bulletin>,
+    pub tally: Tally,
     pub clock: Arc<dyn Clock>,
     placement: Placement,
     next_element: AtomicU64,
@@ -76,6 +78,7 @@ impl Engine {
             converters_per_pipeline: parts.converters_per_pipeline,
             notices: parts.notices,
             bulletin: Arc::default(),
+            tally: Tally::default(),
             clock: parts.clock,
             placement: parts.placement,
             next_element: AtomicU64::new(1),
@@ -102,6 +105,18 @@ impl Engine {
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
+    }
+
+    /// How many converters there are of each kind, and were.
+    pub fn converters(&self) -> Vec<(Conversion, ConverterCount)> {
+        self.shared.tally.read()
+    }
+
+    /// How busy each worker is, in thousandths of a core: those for media first, then those for converters.
+    pub fn load(&self) -> (Vec<u32>, Vec<u32>) {
+        let busy = |handle: &WorkerHandle| handle.busy.load(Ordering::Relaxed);
+        let (media, coders) = self.shared.workers.split_at(self.shared.media);
+        (media.iter().map(busy).collect(), coders.iter().map(busy).collect())
     }
 
     /// Workers for media.

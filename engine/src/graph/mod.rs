@@ -9,10 +9,12 @@ mod element;
 mod engine;
 mod pipeline;
 mod routes;
+mod tally;
 mod topology;
 
 pub use element::{Element, Selection};
 pub use engine::{Engine, EngineParts, Placement, WorkerHandle};
 pub(crate) use pipeline::PipelineRef;
 pub use pipeline::{NodeSpec, Pipeline};
+pub use tally::{Conversion, ConverterCount};
 pub use topology::{Change, Connection};

@@ -268,6 +268,7 @@ impl Inner {
             };
             let (node, source) = (element.node, key.output.element.0);
             tracing::info!(source, from = %key.from, to = %key.to, worker, "a converter begins");
+            self.shared.tally.begins(&key.from, &key.to);
             self.link(end, (node, 0)).await;
             let mut state = self.state();
             if let Some(converter) = before.as_ref().and_then(|key| state.routes.converters.get_mut(key)) {
@@ -288,6 +289,7 @@ impl Inner {
         self.unlink(converter.fed_by, (node, 0)).await;
         self.shared.unplace_converter(node.worker, converter.weight);
         self.end(node).await;
+        self.shared.tally.ends(&key.from, &key.to);
         tracing::info!(source = key.output.element.0, from = %key.from, to = %key.to, "a converter ends");
     }
 

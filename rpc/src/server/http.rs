@@ -3,8 +3,11 @@
 //! What enters: the bytes that a peer sends first. What leaves: an upgrade, a page, or a refusal, byte for byte as clients and
 //! health checks of Kurento expect them. What it must never know: the protocol inside the WebSocket.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -14,12 +17,35 @@ pub const SERVER: &str = "WebSocket++/0.8.2";
 pub const MAX_HEAD: usize = 16_000;
 
 /// The web page that the server offers: content type and bytes by path (`/index.html`; `/` is a path as well).
-#[derive(Clone, Debug, Default)]
-pub struct Pages(BTreeMap<&'static str, (&'static str, &'static [u8])>);
+#[derive(Clone, Default)]
+pub struct Pages(BTreeMap<&'static str, (&'static str, Content)>);
+
+#[derive(Clone)]
+enum Content {
+    Fixed(&'static [u8]),
+    Written(Arc<dyn Fn() -> String + Send + Sync>),
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Pages {
     pub fn add(mut self, path: &'static str, content_type: &'static str, content: &'static [u8]) -> Self {
-        self.0.insert(path, (content_type, content));
+        self.0.insert(path, (content_type, Content::Fixed(content)));
+        self
+    }
+
+    /// A page that is written anew each time.
+    pub fn write(
+        mut self,
+        path: &'static str,
+        content_type: &'static str,
+        write: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.0.insert(path, (content_type, Content::Written(Arc::new(write))));
         self
     }
 }
@@ -161,13 +187,17 @@ impl Head {
         let asked = self.path();
         let page = pages.0.get(asked).filter(|_| self.method == "GET" && asked.strip_prefix('/') != Some(path));
         let Some((content_type, content)) = page else { return refusal("426 Upgrade Required") };
+        let content = match content {
+            Content::Fixed(bytes) => Cow::Borrowed(*bytes),
+            Content::Written(write) => Cow::Owned(write().into_bytes()),
+        };
         let mut answer = format!(
             "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nConnection: close\r\nContent-Length: {}\r\n\
              Content-Type: {content_type}\r\nServer: {SERVER}\r\n\r\n",
             content.len()
         )
         .into_bytes();
-        answer.extend_from_slice(content);
+        answer.extend_from_slice(&content);
         answer
     }
 }
