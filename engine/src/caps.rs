@@ -108,8 +108,22 @@ impl Codec {
     }
 }
 
+/// How media travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// In RTP packets ([`Rtp`](crate::Rtp)).
+    Packets,
+    /// As whole frames ([`Coded`](crate::Coded)): from a file or into one.
+    Frames,
+    /// Decoded ([`Picture`](crate::Picture), [`Sound`](crate::Sound)).
+    Raw,
+    /// Messages of a data channel.
+    Messages,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Fields {
+    form: Form,
     kind: MediaKind,
     codec: Codec,
     clock_rate: u32,
@@ -123,13 +137,15 @@ pub struct Caps(Arc<Fields>);
 
 impl Caps {
     pub fn audio(codec: Codec, clock_rate: u32, channels: u8) -> Self {
-        Caps(Arc::new(Fields { kind: MediaKind::Audio, codec, clock_rate, channels, format: None }))
+        let (kind, form) = (MediaKind::Audio, form(codec));
+        Caps(Arc::new(Fields { form, kind, codec, clock_rate, channels, format: None }))
     }
 
     /// `format` is what tells two streams of one codec apart for a receiver (an `fmtp` text), if anything does.
     pub fn video(codec: Codec, format: Option<&str>) -> Self {
         let format = format.map(Box::from);
-        Caps(Arc::new(Fields { kind: MediaKind::Video, codec, clock_rate: 90_000, channels: 0, format }))
+        let (kind, form) = (MediaKind::Video, form(codec));
+        Caps(Arc::new(Fields { form, kind, codec, clock_rate: 90_000, channels: 0, format }))
     }
 
     /// The same with another `format`; of audio, only what the payload format depends on belongs there (AAC's, AMR's).
@@ -139,7 +155,22 @@ impl Caps {
 
     pub fn message() -> Self {
         let codec = Codec::Message;
-        Caps(Arc::new(Fields { kind: MediaKind::Data, codec, clock_rate: 0, channels: 0, format: None }))
+        let (kind, form) = (MediaKind::Data, Form::Messages);
+        Caps(Arc::new(Fields { form, kind, codec, clock_rate: 0, channels: 0, format: None }))
+    }
+
+    /// The same coding as whole frames.
+    pub fn frames(&self) -> Self {
+        Caps(Arc::new(Fields { form: Form::Frames, ..(*self.0).clone() }))
+    }
+
+    /// The same coding in RTP packets.
+    pub fn packets(&self) -> Self {
+        Caps(Arc::new(Fields { form: Form::Packets, ..(*self.0).clone() }))
+    }
+
+    pub fn form(&self) -> Form {
+        self.0.form
     }
 
     /// The same in memory of its own: two cores that count references in one place wait for each other.
@@ -169,8 +200,16 @@ impl Caps {
     }
 }
 
+/// What [`Caps::audio`] and [`Caps::video`] stand for.
+fn form(codec: Codec) -> Form {
+    if codec == Codec::Raw { Form::Raw } else { Form::Packets }
+}
+
 impl fmt::Display for Caps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.form() == Form::Frames {
+            f.write_str("frames of ")?;
+        }
         match self.0.kind {
             MediaKind::Data => f.write_str(self.codec().name()),
             MediaKind::Video => write!(f, "{}/{}", self.codec().name(), self.clock_rate()),

@@ -27,7 +27,7 @@ pub mod testing;
 pub mod time;
 pub mod toolbox;
 
-pub use caps::{Caps, Codec, MediaKind};
+pub use caps::{Caps, Codec, Form, MediaKind};
 pub use error::EngineError;
 pub use frame::{Coded, Picture, Plane, Sound};
 pub use graph::{Element, Engine, Pipeline};

@@ -4,7 +4,7 @@
 //! whose line they belong to.
 
 use crate::sdp;
-use rivero_engine::{Caps, Codec, MediaKind, Takes};
+use rivero_engine::{Caps, Codec, Form, MediaKind, Takes};
 
 /// One negotiated payload type.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub fn takes(types: Vec<PayloadType>) -> Takes {
         return Takes::Nothing;
     }
     let preferred = types.iter().map(|payload_type| payload_type.caps.clone()).collect();
-    Takes::only(move |caps| payload_type_for(&types, caps).is_some(), preferred)
+    Takes::only(move |caps| caps.form() == Form::Packets && payload_type_for(&types, caps).is_some(), preferred)
 }
 
 /// In Hz, of the preferred format.

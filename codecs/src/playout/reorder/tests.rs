@@ -1,3 +1,5 @@
+//! What it promises, with gaps, late packets and streams that begin anew.
+
 use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What it promises, with loss, jitter and clocks that drift.
+
 use super::*;
 use proptest::prelude::*;
 
