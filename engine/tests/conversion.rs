@@ -320,3 +320,23 @@ fn wishes_for_bitrates_end_at_the_encoder() {
     assert_eq!(heard.last().map(String::as_str), Some("raw/90000 to H264/90000: Bitrate(400000)"), "{heard:?}");
     assert!(stage.source_heard.take().is_empty(), "the publisher need not send less for them");
 }
+
+#[test]
+fn a_source_that_changes_its_codec_with_every_packet_keeps_nobody_busy() {
+    let mut stage = Stage::new(1, 9);
+    let (sink, _) = stage.sink(Takes::just(h264()));
+    stage.connect(&sink).expect("one pipeline");
+    for n in 0..200 {
+        let mut packet = video(n, true);
+        packet.caps = if n % 2 == 0 { vp8() } else { Caps::video(Codec::Av1, None) };
+        stage.emit(packet);
+    }
+    let made = stage.log().iter().filter(|line| line.contains("made")).count();
+    assert!(made <= 2 * 4, "{made} converters were made");
+    // It settles on what came last.
+    for n in 200..210 {
+        stage.emit(video(n, true));
+        stage.bench.advance(Duration::from_millis(500));
+    }
+    assert!(stage.log().iter().any(|line| line.starts_with("VP8") && line.contains("made")));
+}

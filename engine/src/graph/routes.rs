@@ -177,7 +177,29 @@ impl Inner {
                     self.tell(connection, true);
                 }
             }
-            Err(why) => tracing::error!("a converter cannot be made: {why}"),
+            Err(why) => {
+                tracing::error!("a converter cannot be made: {why}");
+                self.fell_unused().await;
+            }
+        }
+    }
+
+    /// Ends what was made for a chain that did not come to its end.
+    async fn fell_unused(&self) {
+        loop {
+            let unused = {
+                let mut state = self.state();
+                let converters = &mut state.routes.converters;
+                let key = converters.iter().find(|(_, converter)| converter.users == 0).map(|(key, _)| key.clone());
+                let gone = key.and_then(|key| converters.remove(&key).map(|converter| (key, converter)));
+                let feeds = |one: &&mut Converter| gone.as_ref().is_some_and(|(_, c)| c.fed_by.0 == one.element.node);
+                if let Some(before) = converters.values_mut().find(feeds) {
+                    before.users -= 1;
+                }
+                gone
+            };
+            let Some((key, converter)) = unused else { return };
+            self.fell(&key, converter).await;
         }
     }
 

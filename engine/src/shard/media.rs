@@ -24,10 +24,7 @@ impl Shard {
         };
         let spec = output.spec;
         let starts = output.flow.count(packet.body.len()) && reports_flow(spec.kind, spec.description);
-        let changes = output.caps.as_ref() != Some(&packet.caps);
-        if changes {
-            output.caps = Some(packet.caps.clone());
-        }
+        let changes = output.gives(&packet.caps);
         let judged = spec.kind == MediaKind::Video && output.thinning.concerns(&packet, share);
         if starts {
             self.post(from, What::FlowOut { kind: spec.kind, pad: spec.description, flowing: true });
@@ -204,7 +201,10 @@ impl Shard {
             }
             flowing |= input.flow.is_flowing();
         }
-        for output in &mut slot.outputs {
+        for (port, output) in slot.outputs.iter_mut().enumerate() {
+            if let Some(caps) = output.untold() {
+                slot.facts.set_gives(port, caps);
+            }
             if output.flow.tick() && reports_flow(output.spec.kind, output.spec.description) {
                 stopped.push(What::FlowOut { kind: output.spec.kind, pad: output.spec.description, flowing: false });
             }

@@ -42,6 +42,8 @@ pub(super) struct InputPort {
 pub(super) struct OutputPort {
     pub spec: PortSpec,
     pub caps: Option<Caps>,
+    /// How often other caps were told since the last tick of the flow meters.
+    pub told_caps: u8,
     pub flow: FlowMeter,
     /// Of video only.
     pub group: Group,
@@ -98,11 +100,31 @@ impl Sink {
     }
 }
 
+/// Whoever sends another codec with each packet shall not keep the control side busy: this often between two ticks is enough.
+const MOST_CAPS: u8 = 4;
+
 impl OutputPort {
+    /// Notes what leaves. True when it is other than before and to be told.
+    pub fn gives(&mut self, caps: &Caps) -> bool {
+        if self.caps.as_ref() == Some(caps) {
+            return false;
+        }
+        self.caps = Some(caps.clone());
+        self.told_caps = self.told_caps.saturating_add(1);
+        self.told_caps <= MOST_CAPS
+    }
+
+    /// A tick has come. What is to be told now, because too much was to be told before.
+    pub fn untold(&mut self) -> Option<Caps> {
+        let told = std::mem::take(&mut self.told_caps);
+        self.caps.clone().filter(|_| told > MOST_CAPS)
+    }
+
     pub fn new(spec: &PortSpec) -> Self {
         OutputPort {
             spec: *spec,
             caps: None,
+            told_caps: 0,
             flow: FlowMeter::default(),
             group: Group::default(),
             demand: Demand::default(),
