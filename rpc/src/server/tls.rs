@@ -18,6 +18,8 @@ pub enum TlsError {
     Pem(#[from] pem::Error),
     #[error("the PEM file holds no certificate")]
     NoCertificate,
+    #[error("the private key is protected by a passphrase, which nobody can be asked for: write it without one")]
+    Passphrase,
     #[error("the certificate or key cannot be used: {0}")]
     Rustls(#[from] rustls::Error),
 }
@@ -28,7 +30,11 @@ pub fn server_config(pem_file: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     if chain.is_empty() {
         return Err(TlsError::NoCertificate);
     }
-    let key = PrivateKeyDer::from_pem_file(pem_file)?;
+    let pem = std::fs::read(pem_file).map_err(pem::Error::Io)?;
+    if rivero_transport::webrtc::asks_passphrase(&String::from_utf8_lossy(&pem)) {
+        return Err(TlsError::Passphrase);
+    }
+    let key = PrivateKeyDer::from_pem_slice(&pem)?;
     let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = builder.with_safe_default_protocol_versions()?.with_no_client_auth().with_single_cert(chain, key)?;
     Ok(Arc::new(config))
@@ -77,5 +83,21 @@ impl ServerCertVerifier for TrustAll {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_behind_a_passphrase_is_refused_by_name() {
+        let file = std::env::temp_dir().join(format!("rivero-tls-{}.pem", std::process::id()));
+        let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        std::fs::write(&file, format!("{certificate}{key}")).expect("a temporary file");
+        let refused = server_config(&file);
+        std::fs::remove_file(&file).expect("it was written");
+        assert!(matches!(refused, Err(TlsError::Passphrase)));
     }
 }

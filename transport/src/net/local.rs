@@ -176,9 +176,9 @@ impl LocalNet {
     }
 
     /// Asks a TURN server for a relay; its news go to [`WebRtcSession::on_relay`].
-    pub fn open_relay(self: &Rc<Self>, url: TurnUrl, node: NodeId) -> RelayHandle {
+    pub fn open_relay(self: &Rc<Self>, url: TurnUrl, mark: Mark, node: NodeId) -> RelayHandle {
         let net = self.clone();
-        open_relay(url, self.clock.clone(), move |news| net.on_relay(node, news))
+        open_relay(url, mark, self.clock.clone(), move |news| net.on_relay(node, news))
     }
 
     /// Queues a datagram; it leaves when the pass is over.

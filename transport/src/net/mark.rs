@@ -4,7 +4,7 @@
 //!
 //! Enters: bytes and where they go. Leaves: the same in one system call. Nothing is allocated.
 
-use socket2::{MsgHdr, SockAddr, Socket};
+use socket2::{MsgHdr, SockAddr, SockRef, Socket};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -35,6 +35,16 @@ impl Mark {
             socket.local_addr()
         });
         Mark { implied: chosen.is_ok_and(|chosen| chosen.ip() == from), ..self }
+    }
+
+    /// Marks all that a connected socket sends to `to` from now on.
+    pub fn apply(self, socket: SockRef<'_>, to: IpAddr) {
+        let byte = u32::from(self.byte);
+        let done = if to.is_ipv4() { socket.set_tos_v4(byte) } else { socket.set_tclass_v6(byte) };
+        // A mark is a wish: without it the packets still arrive.
+        if let Err(why) = done {
+            tracing::debug!(%to, "a connection is not marked: {why}");
+        }
     }
 }
 

@@ -24,7 +24,8 @@ pub enum Path {
 }
 
 impl Path {
-    /// Sends packets of `segment` bytes each, the last may be shorter; `None` for a single one. Only UDP to the peer is marked.
+    /// Sends packets of `segment` bytes each, the last may be shorter; `None` for a single one. Only UDP is
+    /// marked here: a connection is marked as a whole.
     ///
     /// Errors: only by UDP, as [`UdpPort::send`]. What does not fit elsewhere is dropped, and counted there.
     pub fn send(

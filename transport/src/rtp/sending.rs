@@ -48,12 +48,20 @@ impl SendLine {
 }
 
 impl Outgoing {
-    pub fn take(&mut self, packet: &Packet, line: &mut SendLine, types: &[PayloadType], scratch: &Scratch) -> Taken {
+    /// Takes a packet of the graph. `types` are the line's; they are looked at only when a format comes that was not there before: they
+    /// are not among the memory that every packet touches.
+    pub fn take<'a>(
+        &mut self,
+        packet: &Packet,
+        line: &mut SendLine,
+        types: impl FnOnce() -> &'a [PayloadType],
+        scratch: &Scratch,
+    ) -> Taken {
         let Body::Rtp(rtp) = &packet.body else { return Taken::Refused };
         let payload_type = match &line.chosen {
             Some((known, payload_type)) if *known == packet.caps => *payload_type,
             _ => {
-                let payload_type = payload_type_for(types, &packet.caps);
+                let payload_type = payload_type_for(types(), &packet.caps);
                 line.chosen = Some((packet.caps.clone(), payload_type));
                 payload_type
             }

@@ -1,7 +1,7 @@
 //! The process's DTLS certificate: ECDSA on P-256, made once or read from a PEM file (str0m's DTLS knows no RSA).
 
 use super::event::CertificateReport;
-use crate::sdp::Fingerprint;
+use crate::sdp::{Fingerprint, base64};
 use std::panic::catch_unwind;
 use std::time::Instant;
 use str0m::config::DtlsCert;
@@ -19,6 +19,8 @@ pub enum CertificateError {
     NotMade,
     #[error("the PEM text holds no {0}")]
     Missing(&'static str),
+    #[error("the private key is protected by a passphrase, which nobody can be asked for: write it without one")]
+    Passphrase,
     #[error("the certificate or its key is not one that DTLS can use here (ECDSA P-256 or P-384)")]
     NotUsable,
 }
@@ -35,6 +37,9 @@ impl Certificate {
         let certificate = block(pem, |label| label == "CERTIFICATE").ok_or(CertificateError::Missing("CERTIFICATE"))?;
         let certificate = decode_base64(certificate.1).ok_or(CertificateError::Missing("CERTIFICATE"))?;
         let key = block(pem, |label| label.ends_with("PRIVATE KEY")).ok_or(CertificateError::Missing("PRIVATE KEY"))?;
+        if asks_passphrase(key.0) {
+            return Err(CertificateError::Passphrase);
+        }
         let cert = DtlsCert { certificate, private_key: key.0.as_bytes().to_vec() };
         // The library panics over a key that it cannot use, and only when a session is built: find out now.
         let tried =
@@ -65,6 +70,11 @@ impl CertificateReport {
     }
 }
 
+/// Whether a private key in this PEM text is encrypted: in PKCS#8, or as OpenSSL wrote them before (RFC 1421, section 4.6).
+pub fn asks_passphrase(pem: &str) -> bool {
+    pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED")
+}
+
 /// A PEM block with its armour, and what lies between.
 fn block(pem: &str, wanted: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
     let mut rest = pem;
@@ -83,25 +93,7 @@ fn block(pem: &str, wanted: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
 }
 
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut bits, mut held) = (0u32, 0);
-    for c in text.bytes().filter(|c| !c.is_ascii_whitespace() && *c != b'=') {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    Some(bytes)
+    base64::decode(&text.split_ascii_whitespace().collect::<String>())
 }
 
 #[cfg(test)]
@@ -117,7 +109,14 @@ mod tests {
         assert!(matches!(Certificate::from_pem(empty, now), Err(CertificateError::Missing("PRIVATE KEY"))));
         let nonsense = format!("{empty}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
         assert!(matches!(Certificate::from_pem(&nonsense, now), Err(CertificateError::NotUsable)));
-        assert_eq!(decode_base64("aGVsbG8="), Some(b"hello".to_vec()));
+        for locked in [
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n",
+        ] {
+            let refused = Certificate::from_pem(&format!("{empty}{locked}"), now);
+            assert!(matches!(refused, Err(CertificateError::Passphrase)));
+        }
+        assert_eq!(decode_base64("aGVs\nbG8=\n"), Some(b"hello".to_vec()));
         assert_eq!(Certificate::generate().expect("a certificate").fingerprint().bytes.len(), 32);
     }
 }

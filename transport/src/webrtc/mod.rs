@@ -37,7 +37,7 @@ pub(crate) mod session;
 pub use crate::negotiation::NegotiationError;
 pub use crate::rtp::header::header_length;
 pub use crate::rtp::keyframe::starts_key_frame;
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, asks_passphrase};
 pub use crypto::{Handshake, Watch, WorkerCrypto};
 pub use data::{ChannelOptions, ChannelReport, ChannelState, DataChannelError, DataReport, MOST_CHANNELS};
 pub use endpoint::{EndpointOptions, WebRtcConfig, WebRtcEndpoint};

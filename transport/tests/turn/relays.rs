@@ -38,7 +38,7 @@ impl Relaying {
         let url: TurnUrl = format!("{USER}:{password}@{host}:{port}?transport={transport}").parse().expect("a URL");
         let (tell, news) = mpsc::channel(1000);
         let tell = move |one| tell.try_send(one).expect("there is room");
-        let handle = open_relay(url, Arc::new(SystemClock::new()), move |news| match news {
+        let handle = open_relay(url, Mark::NONE, Arc::new(SystemClock::new()), move |news| match news {
             RelayNews::Allocated { relayed, server, .. } => {
                 assert_eq!(server.port(), port);
                 tell(News::Allocated(relayed));

@@ -6,7 +6,7 @@
 use super::address::{TurnTransport, TurnUrl};
 use super::relay::{Allocation, RelayError, RelayOutput, RelaySettings};
 use super::socket::{self, Reader, Writer};
-use crate::net::Relay;
+use crate::net::{Mark, Relay};
 use rivero_engine::{Clock, MediaTime};
 use std::cell::Cell;
 use std::io;
@@ -65,25 +65,31 @@ impl RelayHandle {
     }
 }
 
-/// Asks a server for a relay, of the server's own family of addresses. Returns at once; call on the worker's runtime.
+/// Asks a server for a relay, of the server's own family of addresses; what is sent to it is marked. Returns at once; call on the worker's runtime.
 ///
 /// `news` is called on this thread, never from within this function or [`Relay::send`], and not after the handle is dropped.
-pub fn open_relay(url: TurnUrl, clock: Arc<dyn Clock>, news: impl FnMut(RelayNews<'_>) + 'static) -> RelayHandle {
+pub fn open_relay(
+    url: TurnUrl,
+    mark: Mark,
+    clock: Arc<dyn Clock>,
+    news: impl FnMut(RelayNews<'_>) + 'static,
+) -> RelayHandle {
     let (outgoing, queue) = mpsc::channel(QUEUE);
     let dropped = Rc::new(Cell::new(0));
-    tokio::task::spawn_local(drive(url, clock, queue, dropped.clone(), news));
+    tokio::task::spawn_local(drive(url, mark, clock, queue, dropped.clone(), news));
     RelayHandle { outgoing, dropped }
 }
 
 async fn drive(
     url: TurnUrl,
+    mark: Mark,
     clock: Arc<dyn Clock>,
     mut queue: mpsc::Receiver<Relayed>,
     dropped: Rc<Cell<u64>>,
     mut news: impl FnMut(RelayNews<'_>) + 'static,
 ) {
     let connected = tokio::select! {
-        connected = socket::connect(&url) => connected,
+        connected = socket::connect(&url, mark) => connected,
         () = drained(&mut queue) => return,
     };
     let (server, reader, writer) = match connected {

@@ -9,10 +9,12 @@
 
 use super::address::{Host, TurnTransport, TurnUrl};
 use super::relay::RelayError;
+use crate::net::Mark;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use socket2::SockRef;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -44,13 +46,13 @@ pub enum Writer {
     Stream { half: WriteHalf<Stream>, pending: Vec<u8>, flushed: bool },
 }
 
-/// Connects to the first address of the server that can be reached. Returns it with both directions.
+/// Connects to the first address of the server that can be reached; what is sent there is marked. Returns it with both directions.
 ///
 /// Errors: the name has no address, or that of the last address.
-pub async fn connect(url: &TurnUrl) -> Result<(SocketAddr, Reader, Writer), RelayError> {
+pub async fn connect(url: &TurnUrl, mark: Mark) -> Result<(SocketAddr, Reader, Writer), RelayError> {
     let mut last = RelayError::Name(io::ErrorKind::AddrNotAvailable.into());
     for server in within(url.server.resolve()).await.map_err(RelayError::Name)?.into_iter().take(ADDRESSES) {
-        match connect_to(server, url).await {
+        match connect_to(server, url, mark).await {
             Ok((reader, writer)) => return Ok((server, reader, writer)),
             Err(why) => last = why,
         }
@@ -58,17 +60,19 @@ pub async fn connect(url: &TurnUrl) -> Result<(SocketAddr, Reader, Writer), Rela
     Err(last)
 }
 
-async fn connect_to(server: SocketAddr, url: &TurnUrl) -> Result<(Reader, Writer), RelayError> {
+async fn connect_to(server: SocketAddr, url: &TurnUrl, mark: Mark) -> Result<(Reader, Writer), RelayError> {
     let unreachable = |why| RelayError::Unreachable(server, why);
     if url.transport == TurnTransport::Udp {
         let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.map_err(unreachable)?;
         socket.connect(server).await.map_err(unreachable)?;
+        mark.apply(SockRef::from(&socket), server.ip());
         let socket = Rc::new(socket);
         return Ok((Reader::Udp(socket.clone()), Writer::Udp(socket)));
     }
     let tcp = within(TcpStream::connect(server)).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
+    mark.apply(SockRef::from(&tcp), server.ip());
     let stream: Stream = if url.transport == TurnTransport::Tls {
         let name = match &url.server.host {
             Host::Ip(ip) => ServerName::IpAddress((*ip).into()),
@@ -201,5 +205,25 @@ impl ServerCertVerifier for TrustAll {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_goes_to_the_server_is_marked() {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a port is free");
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let ports = [udp.local_addr(), tcp.local_addr()].map(|address| address.expect("it is bound").port());
+        let url = |port: u16, transport: &str| -> TurnUrl {
+            format!("user:password@127.0.0.1:{port}?transport={transport}").parse().expect("a URL")
+        };
+        let mark = Mark::dscp(46);
+        let (_, reader, _) = connect(&url(ports[0], "udp"), mark).await.expect("a socket");
+        let Reader::Udp(socket) = reader else { panic!("a URL of UDP") };
+        assert_eq!(SockRef::from(&*socket).tos_v4().expect("Linux tells it"), 46 << 2);
+        connect(&url(ports[1], "tcp"), mark).await.expect("it listens, and the mark is no obstacle");
     }
 }

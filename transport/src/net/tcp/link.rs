@@ -7,7 +7,7 @@
 
 use super::admission::Waiting;
 use super::framing::{self, FrameReader, FrameTooLong};
-use crate::net::Route;
+use crate::net::{Mark, Route};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -97,6 +97,7 @@ pub struct TcpLink {
     waits: Notify,
     closing: Notify,
     dropped: Cell<u64>,
+    mark: Cell<Mark>,
 }
 
 impl TcpLink {
@@ -113,6 +114,7 @@ impl TcpLink {
             waits: Notify::new(),
             closing: Notify::new(),
             dropped: Cell::new(0),
+            mark: Cell::new(Mark::NONE),
         })
     }
 
@@ -171,6 +173,15 @@ impl TcpLink {
 
     pub fn trust(&self) {
         self.trusted.set(true);
+    }
+
+    /// Marks what is sent from now on, or as soon as it is open.
+    pub fn mark(&self, mark: Mark) {
+        if self.mark.replace(mark) != mark
+            && let Some(stream) = &*self.stream.borrow()
+        {
+            mark.apply(SockRef::from(&**stream), self.remote.ip());
+        }
     }
 
     /// Nothing more should be sent through it.
@@ -266,6 +277,9 @@ impl TcpLink {
         // Neither is worth refusing a peer for.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&*stream).set_send_buffer_size(KERNEL_BUFFER);
+        if self.mark.get() != Mark::NONE {
+            self.mark.get().apply(SockRef::from(&*stream), self.remote.ip());
+        }
         *self.stream.borrow_mut() = Some(stream.clone());
         let end = match self.carry(&stream, waiting, receiver).await {
             Ok(()) => End::Session,

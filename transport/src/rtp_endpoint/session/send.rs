@@ -10,7 +10,7 @@ impl RtpSession {
         let kind = packet.caps.kind();
         let Some(line) = self.lines.iter_mut().find(|line| line.plan.kind == kind && line.plan.sends) else { return };
         let Line { way: Some(way), outgoing, send, plan, .. } = line else { return };
-        match outgoing.take(&packet, send, &plan.payload_types, &self.net.scratch) {
+        match outgoing.take(&packet, send, || &plan.payload_types, &self.net.scratch) {
             Taken::Waits => out.left(kind, packet.entered),
             Taken::Late | Taken::Refused => {}
         }

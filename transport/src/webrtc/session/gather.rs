@@ -147,7 +147,7 @@ impl WebRtcSession {
         self.gathering.questions = ranked.filter_map(question).collect();
         self.gathering.later = Some(plan.later);
         if let (None, Some(url)) = (&self.gathering.relay, plan.turn) {
-            let handle = Rc::new(self.net.open_relay(url, self.id));
+            let handle = Rc::new(self.net.open_relay(url, self.mark, self.id));
             self.gathering.relay = Some(Relaying {
                 path: Path::Relay(handle.clone()),
                 handle,

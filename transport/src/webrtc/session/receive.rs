@@ -64,7 +64,7 @@ impl WebRtcSession {
                 Path::Tcp(link) if !admitted || !this.tcp.adopt(link) => return link.close(),
                 _ if !admitted => return,
                 Path::Udp(port) => self.net.bind(port.number(), source, bytes, (self.id, transport)),
-                Path::Tcp(_) => {}
+                Path::Tcp(link) => link.mark(self.mark),
                 Path::Relay(_) => self.gathering.bind(source, transport),
             }
         }
@@ -138,7 +138,11 @@ impl WebRtcSession {
                 relay.or_else(|| Some(Path::Udp(self.udp_port().clone())))
             }
             Protocol::Tcp => {
-                let connect = || TcpLink::connect(from, to, (self.id, transport), self.net.clone());
+                let connect = || {
+                    let link = TcpLink::connect(from, to, (self.id, transport), self.net.clone());
+                    link.mark(self.mark);
+                    link
+                };
                 self.transports[transport].tcp.reach(from, to, connect).map(Path::Tcp)
             }
             Protocol::SslTcp | Protocol::Tls => None,

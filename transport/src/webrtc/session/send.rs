@@ -13,7 +13,8 @@ impl WebRtcSession {
             let Some(at) = transport.sending[port_of(kind)] else { continue };
             let (Some(way), Some(outgoing)) = (&transport.way, &mut transport.outgoing) else { continue };
             let line = &mut transport.send_lines[at];
-            match outgoing.take(&packet, line, &transport.lines[at].plan.payload_types, &self.net.scratch) {
+            let lines = &transport.lines;
+            match outgoing.take(&packet, line, || &lines[at].plan.payload_types, &self.net.scratch) {
                 Taken::Waits => out.left(kind, packet.entered),
                 Taken::Late | Taken::Refused => {}
             }

@@ -231,12 +231,18 @@ fn connecting_waits_with_what_is_sent_and_gives_up() {
         let local = SocketAddr::from(([127, 0, 0, 1], 5));
         let link = TcpLink::connect(local, remote, ROUTE, desk.clone());
         assert_eq!((link.local(), link.remote(), link.is_active()), (local, remote, true));
+        link.mark(Mark::dscp(46));
         link.send(b"early", 1200);
         let (mut peer, from) = listener.accept().await.expect("it comes");
         assert_ne!(from.port(), 5, "the local port is only a name");
         let mut got = [0; 7];
         peer.read_exact(&mut got).await.expect("what waited comes first");
         assert_eq!(&got, b"\0\x05early");
+        let byte =
+            || SockRef::from(&**link.stream.borrow().as_ref().expect("it is open")).tos_v4().expect("Linux tells it");
+        assert_eq!(byte(), 46 << 2, "as it was told before it was open");
+        link.mark(Mark::dscp(10));
+        assert_eq!(byte(), 10 << 2);
         peer.write_all(&framed(&[b"any"])).await.expect("it is open");
         assert_eq!(desk.packets(1).await, [b"any"], "whom it is for was known before");
         link.close();
