@@ -23,8 +23,8 @@ const SHORTEST: Duration = Duration::from_millis(250);
 pub struct Group {
     packets: Vec<Packet>,
     bytes: usize,
-    /// The key frame's time stamp: more packets of one frame may be marked as its beginning.
-    frame: Option<u32>,
+    /// The key frame's time: more packets of one frame may be marked as its beginning.
+    frame: Option<u64>,
     /// The position of the first packet.
     begin: u64,
 }
@@ -32,12 +32,15 @@ pub struct Group {
 impl Group {
     /// Takes in the next packet of the output. `held`: somebody reads, so that the group should not be let go yet.
     pub fn push(&mut self, packet: &Packet, held: bool) {
-        if let Body::Rtp(rtp) = &packet.body
-            && packet.key
-            && self.frame != Some(rtp.timestamp)
-        {
+        let time = match &packet.body {
+            Body::Rtp(rtp) => u64::from(rtp.timestamp),
+            Body::Coded(frame) => frame.at.as_nanos(),
+            // Whoever comes late to pictures begins with the next one.
+            Body::Picture(_) | Body::Sound(_) | Body::Data(_) => return self.begin += 1,
+        };
+        if packet.key && self.frame != Some(time) {
             self.clear();
-            self.frame = Some(rtp.timestamp);
+            self.frame = Some(time);
         }
         if self.frame.is_none() {
             self.begin += 1;

@@ -32,7 +32,8 @@ pub struct Formats {
 }
 
 impl Takes {
-    /// Takes what `accepts` says; anything else is to be converted to the first of `preferred` that it can be converted to.
+    /// Takes what `accepts` says; anything else is to be converted to the first of `preferred` that it can be converted to,
+    /// without coding anew if that is possible for any of them.
     pub fn only(accepts: impl Fn(&Caps) -> bool + Send + Sync + 'static, preferred: Vec<Caps>) -> Self {
         Takes::Only(Formats { accepts: Arc::new(accepts), preferred: preferred.into() })
     }

@@ -6,7 +6,9 @@ use rivero_engine::notice::ErrorKind;
 use rivero_engine::shard::Build;
 use rivero_engine::testing::{Bench, BenchParts, Seen, Tell, probe, video};
 use rivero_engine::toolbox::{CodingSettings, Step, Toolbox};
-use rivero_engine::{Caps, Codec, Element, EngineError, Feedback, Input, MediaKind, Node, Outbox, Packet, Takes, What};
+use rivero_engine::{
+    Caps, Codec, Element, EngineError, Feedback, Form, Input, MediaKind, Node, Outbox, Packet, Takes, What,
+};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,9 +37,12 @@ impl Toolbox for Painter {
             class,
             port: PortSpec::new(MediaKind::Video, "default"),
             to: to.clone(),
-            transcodes: true,
+            transcodes: to.form() != Form::Frames,
             weight: 1,
         };
+        if to.form() == Form::Frames {
+            return (from.codec() == to.codec()).then(|| vec![step("Unpacker", to)]);
+        }
         let mut steps = Vec::new();
         if *from != raw() {
             steps.push(step("Decoder", &raw()));
@@ -287,6 +292,18 @@ fn the_second_best_is_taken_where_nothing_leads_to_the_best() {
     stage.emit(video(1, true));
     stage.emit(video(2, true));
     assert_eq!(caps(&seen).last(), Some(&h264()));
+}
+
+#[test]
+fn what_needs_no_coder_goes_before_what_the_sink_likes_best() {
+    let mut stage = Stage::new(1, 9);
+    let wanted = vec![h264(), Caps::video(Codec::Av1, None).frames(), vp8().frames()];
+    let (sink, seen) = stage.sink(Takes::only(|caps| caps.form() == Form::Frames, wanted));
+    stage.connect(&sink).expect("one pipeline");
+    stage.emit(video(1, true));
+    stage.emit(video(2, true));
+    assert_eq!(caps(&seen).last(), Some(&vp8().frames()));
+    assert!(!stage.source.is_transcoding(MediaKind::Video));
 }
 
 #[test]

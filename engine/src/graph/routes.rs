@@ -247,7 +247,11 @@ impl Inner {
             kind: connection.kind,
             description: connection.source_description.clone(),
         };
-        let found = takes.preferred().iter().find_map(|to| self.shared.toolbox.steps(&gives, to));
+        // The sink's order counts, but what needs no coder goes first.
+        let mut ways = takes.preferred().iter().filter_map(|to| self.shared.toolbox.steps(&gives, to));
+        let best = ways.next();
+        let untouched = |steps: &Vec<Step>| !steps.iter().any(|step| step.transcodes);
+        let found = if best.as_ref().is_none_or(untouched) { best } else { ways.find(untouched).or(best) };
         let Some(steps) = found else {
             let wanted = takes.preferred().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             return Plan::Impossible { gives, wanted };
