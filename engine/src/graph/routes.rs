@@ -171,10 +171,11 @@ impl Inner {
                     converter.users += 1;
                 }
                 let transcodes = keys.iter().filter_map(|key| state.routes.converters.get(key)).any(|c| c.transcodes);
+                let converts = !keys.is_empty();
                 state.routes.taken.insert(mouth(connection), keys);
                 drop(state);
-                if transcodes {
-                    self.tell(connection, true);
+                if converts {
+                    self.tell(connection, transcodes);
                 }
             }
             Err(why) => tracing::error!("a converter cannot be made: {why}"),
@@ -225,7 +226,9 @@ impl Inner {
             kind: connection.kind,
             description: connection.source_description.clone(),
         };
-        let found = takes.preferred().iter().find_map(|to| self.shared.toolbox.steps(&gives, to));
+        // What need not be coded again comes before what the sink likes best.
+        let chains = takes.preferred().iter().filter_map(|to| self.shared.toolbox.steps(&gives, to));
+        let found = chains.min_by_key(|steps| steps.iter().any(|step| step.transcodes));
         let Some(steps) = found else {
             let wanted = takes.preferred().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             return Plan::Impossible { gives, wanted };
