@@ -58,7 +58,8 @@ impl AudioDecoder {
         result
     }
 
-    /// Appends sound for `frames` samples (of one channel, at the rate of what left last) that were lost; at most one second.
+    /// Appends sound for `frames` samples (of one channel, at the rate of what left last) that were lost; at most one second. Of
+    /// Opus it is the nearest number of its frames, at least one: half a frame too much would put off all that follows.
     /// Opus makes them up from what it heard, for the rest it is silence. The redundancy that Opus may have put into the next packet
     /// is not used: FFmpeg's wrapper does not reach it.
     pub fn conceal(&mut self, frames: u32, at: MediaTime, out: &mut Vec<Sound>) -> Result<(), CoderError> {
@@ -71,7 +72,8 @@ impl AudioDecoder {
             out.push(Sound { rate, channels, samples, at });
             return Ok(());
         };
-        while left > 0 {
+        let mut least = 0;
+        while left > least {
             // A packet that consists of one empty frame: lost or left out (RFC 6716, section 3.2.1).
             let before = out.len();
             self.send(&[toc & 0xFC], at)?;
@@ -81,6 +83,7 @@ impl AudioDecoder {
                 break;
             }
             left = left.saturating_sub(made);
+            least = made / 2;
             at = at + Duration::from_nanos(made as u64 * 1_000_000_000 / u64::from(rate));
         }
         Ok(())

@@ -83,6 +83,14 @@ pub(super) struct VideoCoding {
     pub vpx: Option<VpxEffort>,
 }
 
+impl VideoCoding {
+    /// Of x264, in bytes.
+    pub fn limit_slices(&mut self, bytes: u32) {
+        let bytes = CString::new(bytes.to_string()).expect("digits are no zero bytes");
+        self.settings.push((c"slice-max-size", bytes));
+    }
+}
+
 #[derive(Clone, Copy)]
 #[cfg_attr(not(feature = "vpx"), allow(dead_code, reason = "FFmpeg is told in the settings"))]
 pub(super) struct VpxEffort {

@@ -53,12 +53,15 @@ pub struct VideoSettings {
     pub threads: u32,
     /// Of H.264 only.
     pub profile: H264Profile,
+    /// Of H.264 only: no slice has more bytes, where packets cannot carry parts of one (RFC 6184, packetization mode 0).
+    pub longest_slice: Option<u32>,
 }
 
 impl VideoSettings {
     /// Kurento's: 300 kbps, one thread; 30 frames a second.
     pub fn new(width: u32, height: u32) -> Self {
-        VideoSettings { width, height, bitrate: 300_000, frame_rate: 30, threads: 1, profile: H264Profile::default() }
+        let profile = H264Profile::default();
+        VideoSettings { width, height, bitrate: 300_000, frame_rate: 30, threads: 1, profile, longest_slice: None }
     }
 }
 
@@ -109,7 +112,10 @@ impl VideoEncoder {
             threads: settings.threads.clamp(1, 16),
             ..settings
         };
-        let coding = tables::video_coding(codec, settings.profile);
+        let mut coding = tables::video_coding(codec, settings.profile);
+        if let Some(bytes) = settings.longest_slice.filter(|_| codec == Codec::H264) {
+            coding.limit_slices(bytes);
+        }
         let nominal = 1_000_000_000 / u64::from(settings.frame_rate);
         let pace = Pace { last: None, interval: nominal, nominal };
         let mut encoder = VideoEncoder { codec, settings, coding, open: None, pace };

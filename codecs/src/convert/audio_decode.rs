@@ -133,7 +133,10 @@ impl Node for AudioDecode {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         match input {
             Input::Media { packet, more, .. } => {
-                self.reorder.push(packet, out.now());
+                // A source that turns to another format is led elsewhere; until then its packets come here.
+                if packet.caps == self.from {
+                    self.reorder.push(packet, out.now());
+                }
                 if !more {
                     self.read(out);
                 }

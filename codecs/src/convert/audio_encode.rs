@@ -2,15 +2,17 @@
 //! runs faster or slower neither runs dry nor piles up.
 
 use super::sender::Sender;
-use crate::coder::{AudioEncoder, AudioSettings, EncodedFrame, Resampler};
+use crate::coder::{AudioEncoder, AudioSettings, CoderError, EncodedFrame, Resampler};
+use crate::payload::parameter;
 use crate::playout::Drift;
 use bytes::{Bytes, BytesMut};
-use rivero_engine::{Body, Caps, Codec, Input, MediaTime, Node, Outbox, Packet, Sound};
+use rivero_engine::{Body, Caps, Codec, Input, Node, Outbox, Packet, Sound};
 
 pub struct AudioEncode {
     to: Caps,
     settings: AudioSettings,
     encoder: AudioEncoder,
+    /// With what it is from: Hz, channels.
     resampler: Option<((u32, u8), Resampler)>,
     drift: Drift,
     sender: Sender,
@@ -18,7 +20,11 @@ pub struct AudioEncode {
 }
 
 impl AudioEncode {
-    pub fn new(to: &Caps) -> Result<Self, String> {
+    /// `ssrc` is of what leaves.
+    ///
+    /// # Errors
+    /// The codec has no payload format, or no encoder for what the caps say.
+    pub fn new(to: &Caps, ssrc: u32) -> Result<Self, String> {
         let settings = settings(to);
         Ok(AudioEncode {
             to: to.clone(),
@@ -26,48 +32,59 @@ impl AudioEncode {
             encoder: AudioEncoder::new(to.codec(), settings).map_err(|why| why.to_string())?,
             resampler: None,
             drift: Drift::new(settings.rate),
-            sender: Sender::new(to, 2).ok_or("no payload format")?,
+            sender: Sender::new(to, ssrc).ok_or("no payload format")?,
             frames: Vec::new(),
         })
     }
 
-    fn encode(&mut self, sound: &Sound, entered: MediaTime, out: &mut Outbox) {
-        let done = self
-            .fit(sound)
-            .and_then(|fitted| self.encoder.encode(&fitted, &mut self.frames).map_err(|why| why.to_string()));
+    fn encode(&mut self, sound: &Sound, out: &mut Outbox) {
+        let done = self.fit(sound).and_then(|fitted| self.encoder.encode(&fitted, &mut self.frames));
         if let Err(why) = done {
             tracing::debug!(codec = self.to.codec().name(), "sound is not encoded: {why}");
         }
         for frame in self.frames.drain(..) {
-            // Of the sound that completes a frame: what came before it waited for that.
-            if let Err(why) = self.sender.send(&frame.data, true, frame.at, entered, out) {
+            if let Err(why) = self.sender.send(&frame.data, true, frame.at, out) {
                 tracing::debug!(codec = self.to.codec().name(), "a frame cannot be sent: {why}");
             }
         }
     }
 
     /// The same sound in the encoder's form, on a clock without seams.
-    fn fit(&mut self, sound: &Sound) -> Result<Sound, String> {
+    fn fit(&mut self, sound: &Sound) -> Result<Sound, CoderError> {
         let AudioSettings { rate, channels, .. } = self.settings;
-        let expected = sound.frames() as u64 * u64::from(rate) / u64::from(sound.rate.max(1));
-        let plan = self.drift.plan(sound.at, usize::try_from(expected).unwrap_or(usize::MAX));
-        let form = (sound.rate, sound.channels);
-        if plan.restarted || self.resampler.as_ref().is_none_or(|(from, _)| *from != form) {
-            let resampler = Resampler::new(form, (rate, channels)).map_err(|why| why.to_string())?;
-            self.resampler = Some((form, resampler));
+        let plan = self.drift.plan(sound.at, scale(sound.frames(), sound.rate, rate));
+        if plan.restarted {
+            // What the encoder and the filter still hold is of the time before a pause, which may have lasted for minutes.
+            self.encoder = AudioEncoder::new(self.to.codec(), self.settings)?;
+            self.resampler = None;
         }
-        let (_, resampler) = self.resampler.as_mut().ok_or("no resampler")?;
+        let form = (sound.rate, sound.channels);
+        let resampler = match &mut self.resampler {
+            Some((from, resampler)) if *from == form => resampler,
+            other => &mut other.insert((form, Resampler::new(form, (rate, channels))?)).1,
+        };
         resampler.compensate(plan.ppm);
-        let resampled = resampler.resample(sound).map_err(|why| why.to_string())?;
+        // Before the filter, which holds the end of what came last: that must not come behind the silence.
+        let (insert, drop) = (scale(plan.insert, rate, sound.rate), scale(plan.drop, rate, sound.rate));
         let at = self.drift.clock();
-        let wide = 2 * usize::from(channels);
-        let dropped = (plan.drop * wide).min(resampled.samples.len());
-        let rest = resampled.samples.slice(dropped..);
-        let samples = if plan.insert == 0 { rest } else { after_silence(plan.insert * wide, &rest) };
-        let fitted = Sound { rate, channels, samples, at };
+        let fitted = Sound { at, ..resampler.resample(&with_silence(sound, insert, drop))? };
         self.drift.wrote(fitted.frames());
         Ok(fitted)
     }
+}
+
+/// As many samples at another rate, to the nearest.
+fn scale(samples: usize, from: u32, to: u32) -> usize {
+    let from = u64::from(from.max(1));
+    usize::try_from((samples as u64 * u64::from(to) + from / 2) / from).unwrap_or(usize::MAX)
+}
+
+/// The sound with so many samples of silence before it, and without its first `drop`.
+fn with_silence(sound: &Sound, insert: usize, drop: usize) -> Sound {
+    let wide = 2 * usize::from(sound.channels);
+    let rest = sound.samples.slice((drop * wide).min(sound.samples.len())..);
+    let samples = if insert == 0 { rest } else { after_silence(insert * wide, &rest) };
+    Sound { samples, ..sound.clone() }
 }
 
 fn after_silence(bytes: usize, rest: &[u8]) -> Bytes {
@@ -82,17 +99,30 @@ fn settings(to: &Caps) -> AudioSettings {
     match to.codec() {
         Codec::Speex => AudioSettings { rate: to.clock_rate(), channels: 1, ..usual },
         Codec::Pcmu | Codec::Pcma | Codec::Aac | Codec::Mp3 | Codec::Vorbis => {
+            // The clock of MP3 says nothing of its sampling rate.
             let rate = if to.codec() == Codec::Mp3 { usual.rate } else { to.clock_rate() };
             AudioSettings { rate, channels: to.channels().max(1), ..usual }
         }
+        Codec::AmrNb => AudioSettings { bitrate: best_mode(to, &NARROW), ..usual },
+        Codec::AmrWb => AudioSettings { bitrate: best_mode(to, &WIDE), ..usual },
         _ => usual,
     }
 }
 
+/// Bits a second of AMR's and AMR-WB's modes (RFC 4867, section 3).
+const NARROW: [u32; 8] = [4_750, 5_150, 5_900, 6_700, 7_400, 7_950, 10_200, 12_200];
+const WIDE: [u32; 9] = [6_600, 8_850, 12_650, 14_250, 15_850, 18_250, 19_850, 23_050, 23_850];
+
+/// The best of the modes to which the peer restricts the session, in bits a second; `None` if it takes them all.
+fn best_mode(to: &Caps, rates: &[u32]) -> Option<u32> {
+    let modes = parameter(to.format(), "mode-set")?.split(',').filter_map(|mode| mode.trim().parse::<usize>().ok());
+    modes.filter_map(|mode| rates.get(mode).copied()).max()
+}
+
 impl Node for AudioEncode {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
-        if let Input::Media { packet: Packet { body: Body::Sound(sound), entered, .. }, .. } = input {
-            self.encode(&sound, entered, out);
+        if let Input::Media { packet: Packet { body: Body::Sound(sound), .. }, .. } = input {
+            self.encode(&sound, out);
         }
     }
 }

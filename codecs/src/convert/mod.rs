@@ -6,14 +6,16 @@
 
 mod audio_decode;
 mod audio_encode;
+mod repack;
 mod sender;
 mod video_decode;
 mod video_encode;
 
 use crate::coder::{can_decode, can_encode};
-use crate::payload::{depayload, payload};
+use crate::payload::{depayload, number, parameter, payload};
 use audio_decode::AudioDecode;
 use audio_encode::AudioEncode;
+use repack::{Rename, Repack, Repacking, repacking};
 use rivero_engine::node::{DEFAULT, PortSpec};
 use rivero_engine::shard::Build;
 use rivero_engine::toolbox::{CodingSettings, Step, Toolbox};
@@ -36,7 +38,7 @@ pub struct Converters;
 
 impl Toolbox for Converters {
     fn steps(&self, from: &Caps, to: &Caps) -> Option<Vec<Step>> {
-        let raw = raw(from.kind())?;
+        let raw = raw(from.kind()).filter(|_| to.kind() == from.kind())?;
         let step = |class, to: &Caps, weight| Step {
             class,
             port: PortSpec::new(from.kind(), DEFAULT),
@@ -44,6 +46,9 @@ impl Toolbox for Converters {
             transcodes: true,
             weight,
         };
+        if repacking(from, to).is_some() {
+            return Some(vec![Step { transcodes: false, ..step("Repacker", to, 1) }]);
+        }
         let video = from.kind() == MediaKind::Video;
         let mut steps = Vec::with_capacity(2);
         if from.codec() != Codec::Raw {
@@ -53,10 +58,10 @@ impl Toolbox for Converters {
             steps.push(step("Decoder", &raw, if video { 4 } else { 1 }));
         }
         if to.codec() != Codec::Raw {
-            if to.kind() != from.kind() || !can_encode(to.codec()) || payload(to).is_none() {
+            if !can_encode(to.codec()) || payload(to).is_none() || !is_ours(to) {
                 return None;
             }
-            steps.push(step("Encoder", to, if video { 16 } else { 1 }));
+            steps.push(step("Encoder", &shared(to), if video { 16 } else { 1 }));
         }
         (!steps.is_empty()).then_some(steps)
     }
@@ -64,19 +69,43 @@ impl Toolbox for Converters {
     fn build(&self, from: &Caps, to: &Caps, settings: CodingSettings) -> Build {
         let (from, to) = (from.clone(), to.clone());
         Box::new(move |context| {
-            let made: Result<Box<dyn Node>, String> = match (from.kind(), to.codec() == Codec::Raw) {
-                (MediaKind::Video, true) => VideoDecode::new(&from).map(|node| Box::new(node) as Box<dyn Node>),
-                (MediaKind::Video, false) => {
-                    VideoEncode::new(&to, settings).map(|node| Box::new(node) as Box<dyn Node>)
-                }
-                (_, true) => AudioDecode::new(&from).map(|node| Box::new(node) as Box<dyn Node>),
-                (_, false) => AudioEncode::new(&to).map(|node| Box::new(node) as Box<dyn Node>),
-            };
-            made.unwrap_or_else(|why| {
+            // Each stream that begins here has a name of its own, since no two elements have the same.
+            make(&from, &to, context.element.0 as u32, settings).unwrap_or_else(|why| {
                 tracing::error!(element = context.element.0, %from, %to, "a converter does not start: {why}");
                 Box::new(Broken(why))
             })
         })
+    }
+}
+
+fn make(from: &Caps, to: &Caps, ssrc: u32, settings: CodingSettings) -> Result<Box<dyn Node>, String> {
+    match repacking(from, to) {
+        Some(Repacking::Rename) => return Ok(Box::new(Rename::new(from, to))),
+        Some(Repacking::Repack) => return Ok(Box::new(Repack::new(from, to, ssrc)?)),
+        None => {}
+    }
+    Ok(match (from.kind(), to.codec() == Codec::Raw) {
+        (MediaKind::Video, true) => Box::new(VideoDecode::new(from)?),
+        (MediaKind::Video, false) => Box::new(VideoEncode::new(to, ssrc, settings)?),
+        (_, true) => Box::new(AudioDecode::new(from)?),
+        (_, false) => Box::new(AudioEncode::new(to, ssrc)?),
+    })
+}
+
+/// Whether an encoder here makes what is described. Ours for VP9 make profile 0, eight bits in 4:2:0 (RFC 9628, section 6).
+fn is_ours(to: &Caps) -> bool {
+    to.codec() != Codec::Vp9 || parameter(to.format(), "profile-id").is_none_or(|profile| profile == "0")
+}
+
+/// What an encoder is known by: of a description of video only what changes the packets, so that viewers who put the same in
+/// other words share one.
+fn shared(to: &Caps) -> Caps {
+    match to.codec() {
+        Codec::H264 if number(to.format(), "packetization-mode") == Some(1) => {
+            to.with_format(Some("packetization-mode=1"))
+        }
+        codec if codec.kind() == MediaKind::Video => to.with_format(None),
+        _ => to.clone(),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::payload::{Part, Payload, Unsendable, payload};
 use bytes::Bytes;
-use rivero_engine::{Body, Caps, MediaTime, Outbox, Packet, Rtp};
+use rivero_engine::{Body, Caps, MediaKind, MediaTime, Outbox, Packet, Rtp};
 use std::sync::Arc;
 
 /// Bytes of payload in a packet: 1,200 leave WebRTC's usual room once header, extensions and what SRTP adds are on.
-const ROOM: usize = 1120;
+pub const ROOM: usize = 1120;
 
 pub struct Sender {
     caps: Caps,
@@ -18,26 +18,49 @@ pub struct Sender {
 
 impl Sender {
     /// `None` where the codec has no payload format.
+    ///
+    /// Whoever forwards packets knows a new stream by its `ssrc`: no two senders may have the same one after another.
     pub fn new(caps: &Caps, ssrc: u32) -> Option<Self> {
         let format = payload(caps)?;
         Some(Sender { caps: caps.clone(), format, ssrc, sequence: 0, parts: Vec::new() })
     }
 
-    /// Writes a frame to output 0. `at`: when it is shown or heard; `entered`: when what it is made of entered the pipeline.
+    /// Leaves numbers out, so that whoever receives the packets sees that something is missing.
+    pub fn skip(&mut self, packets: u64) {
+        self.sequence = self.sequence.saturating_add(packets);
+    }
+
+    /// Another stream begins, whose times have no relation to those before.
+    pub fn begin_anew(&mut self) {
+        self.ssrc = self.ssrc.wrapping_add(0x9e37_79b9);
+        self.sequence = 0;
+    }
+
+    /// Writes a frame to output 0. `at`: when it is shown or heard. As far as anybody further on is concerned it entered the
+    /// pipeline then: whoever tells a peer what time a timestamp stands for (RFC 3550, section 6.4.1) goes by that, and no jitter of
+    /// the path here, nor the length of an encoder's frame, must come between sound and picture.
     ///
     /// # Errors
     /// What the payload format has no place for; nothing was written then.
-    pub fn send(
+    pub fn send(&mut self, frame: &Bytes, key: bool, at: MediaTime, out: &mut Outbox) -> Result<(), Unsendable> {
+        self.send_stamped(frame, key, to_units(at, self.caps.clock_rate()), at, out)
+    }
+
+    /// The same for a frame that has its timestamp already, in units of the caps' clock, and entered the pipeline at `entered`.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_stamped(
         &mut self,
         frame: &Bytes,
         key: bool,
-        at: MediaTime,
+        timestamp: u32,
         entered: MediaTime,
         out: &mut Outbox,
     ) -> Result<(), Unsendable> {
         self.parts.clear();
         self.format.split(frame, ROOM, &mut self.parts)?;
-        let timestamp = to_units(at, self.caps.clock_rate());
+        let first_only = self.caps.kind() == MediaKind::Video;
         let last = self.parts.len().saturating_sub(1);
         for (index, part) in self.parts.drain(..).enumerate() {
             self.sequence += 1;
@@ -49,7 +72,7 @@ impl Sender {
                 payload: part.payload,
             };
             let packet = Packet::new(self.caps.clone(), Body::Rtp(Arc::new(rtp)), entered);
-            out.media(0, packet.key(key && index == 0).frame_end(index == last));
+            out.media(0, packet.key(key && (index == 0 || !first_only)).frame_end(index == last));
         }
         Ok(())
     }

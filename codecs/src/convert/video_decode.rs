@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A key frame that does not come is asked for again after this.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// A key frame that does not come is asked for again after this: the request may be lost, or the key frame's first packet.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Frames whose packets are still on their way: their times are known before they are whole.
 const PENDING: usize = 32;
 
@@ -26,8 +26,15 @@ pub struct VideoDecode {
     pending: VecDeque<(u32, MediaTime, MediaTime)>,
     frames: Vec<Frame>,
     pictures: Vec<DecodedPicture>,
-    /// Since when no picture is good, and when that was last said.
-    asked: Option<MediaTime>,
+    /// Set while no picture is good.
+    asked: Option<Asked>,
+}
+
+/// A request for a key frame.
+struct Asked {
+    at: MediaTime,
+    /// A key frame has begun to arrive since. If that one is spoilt too, another is wanted at once.
+    answered: bool,
 }
 
 impl VideoDecode {
@@ -52,7 +59,7 @@ impl VideoDecode {
             match step {
                 Step::Packet(packet) => self.take(&packet, out),
                 Step::Lost { .. } => self.note_loss(out),
-                Step::Restart => self.begin_anew(out),
+                Step::Restart => self.begin_anew(),
             }
         }
         out.wake_at(self.reorder.due());
@@ -71,18 +78,28 @@ impl VideoDecode {
         let piece =
             Piece { payload: &rtp.payload, marker: rtp.marker, timestamp: rtp.timestamp, sequence: rtp.sequence };
         let mut frames = std::mem::take(&mut self.frames);
-        if self.format.push(piece, &mut frames) == Loss::Something {
+        let loss = self.format.push(piece, &mut frames);
+        // A frame of an earlier moment, which this packet ended, is whole: what is lost comes behind it.
+        let earlier = frames.iter().take_while(|frame| frame.timestamp != rtp.timestamp).count();
+        frames.drain(..earlier).for_each(|frame| self.decode(&frame, out));
+        if loss == Loss::Something {
             self.note_loss(out);
         }
-        for frame in frames.drain(..) {
-            self.decode(&frame, out);
-        }
+        frames.drain(..).for_each(|frame| self.decode(&frame, out));
         self.frames = frames;
+        if packet.key
+            && let Some(asked) = &mut self.asked
+        {
+            asked.answered = true;
+        }
     }
 
     fn decode(&mut self, frame: &Frame, out: &mut Outbox) {
         let times = self.pending.iter().rev().find(|(timestamp, ..)| *timestamp == frame.timestamp);
-        let Some(&(_, at, entered)) = times else { return };
+        let Some(&(_, at, entered)) = times else {
+            self.note_loss(out);
+            return;
+        };
         let mut pictures = std::mem::take(&mut self.pictures);
         if let Err(why) = self.decoder.decode(&frame.data, at, &mut pictures) {
             tracing::debug!(codec = self.from.codec().name(), "a frame is not decoded: {why}");
@@ -94,10 +111,17 @@ impl VideoDecode {
                 continue;
             }
             self.asked = None;
+            // Not all pictures leave in the order in which they came.
+            let own = self.pending.iter().rev().find(|(_, at, _)| *at == decoded.picture.at);
+            let entered = own.map_or(entered, |(.., entered)| *entered);
             let picture = Packet::new(self.raw.clone(), Body::Picture(Arc::new(decoded.picture)), entered);
             out.media(0, picture.key(true).frame_end(true));
         }
         self.pictures = pictures;
+        // Some decoders make nothing of what they cannot use, and say nothing either.
+        if self.asked.is_some() {
+            self.ask(out);
+        }
     }
 
     fn note_loss(&mut self, out: &mut Outbox) {
@@ -105,19 +129,26 @@ impl VideoDecode {
         self.ask(out);
     }
 
-    fn begin_anew(&mut self, out: &mut Outbox) {
+    /// Another stream begins, most often with a key frame: nothing is asked for before something else comes.
+    fn begin_anew(&mut self) {
         if let Some(format) = depayload(&self.from) {
             self.format = format;
         }
         self.timeline = Timeline::new(self.from.clock_rate());
         self.pending.clear();
-        self.note_loss(out);
+        self.asked = None;
+        // What it still holds is of the stream that nobody watches any more.
+        if let Err(why) = self.decoder.flush(&mut self.pictures) {
+            tracing::debug!(codec = self.from.codec().name(), "the end of a stream is not decoded: {why}");
+        }
+        self.pictures.clear();
     }
 
     fn ask(&mut self, out: &mut Outbox) {
         let now = out.now();
-        if self.asked.is_none_or(|asked| now.since(asked) >= ASK_AGAIN) {
-            self.asked = Some(now);
+        let waits = |asked: &Asked| !asked.answered && now.since(asked.at) < ASK_AGAIN;
+        if !self.asked.as_ref().is_some_and(waits) {
+            self.asked = Some(Asked { at: now, answered: false });
             out.feedback(0, Feedback::KeyFrame);
         }
     }
@@ -127,7 +158,10 @@ impl Node for VideoDecode {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         match input {
             Input::Media { packet, more, .. } => {
-                self.reorder.push(packet, out.now());
+                // A source that turns to another format is led elsewhere; until then its packets come here.
+                if packet.caps == self.from {
+                    self.reorder.push(packet, out.now());
+                }
                 if !more {
                     self.read(out);
                 }

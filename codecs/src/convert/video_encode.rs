@@ -2,21 +2,22 @@
 //!
 //! An encoder that cannot keep up leaves out pictures that are already late, so that delay does not grow.
 
-use super::sender::Sender;
-use crate::coder::{EncodedFrame, VideoEncoder, VideoSettings};
+use super::sender::{ROOM, Sender};
+use crate::coder::{CoderError, EncodedFrame, VideoEncoder, VideoSettings};
+use crate::payload::number;
 use rivero_engine::bitrate::NO_LIMIT;
-use rivero_engine::{Body, Caps, CodingSettings, Feedback, Input, MediaTime, Node, Outbox, Packet, Picture};
-use std::collections::VecDeque;
+use rivero_engine::{Body, Caps, Codec, CodingSettings, Feedback, Input, MediaTime, Node, Outbox, Packet, Picture};
 use std::time::Duration;
 
-/// A picture that entered the pipeline longer ago is left out ...
-const LATE: Duration = Duration::from_millis(250);
+/// A picture that entered the pipeline longer ago is left out ... It is what Kurento's queue before an encoder holds. A decoder may
+/// have waited 400 ms of it for a packet that was sent again: that is no fault of the encoder, and no reason to show less.
+const LATE: Duration = Duration::from_millis(600);
 /// ... unless nothing was encoded for so long.
 const SHOW_SOMETHING: Duration = Duration::from_millis(500);
 /// Key frames that are asked for come no closer together than this.
 const BETWEEN_KEYS: Duration = Duration::from_millis(300);
-/// Pictures inside an encoder whose times of entry are remembered; ours hold none.
-const INSIDE: usize = 64;
+/// An encoder that failed is tried again after this, or with pictures of another size.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 pub struct VideoEncode {
     to: Caps,
@@ -26,45 +27,49 @@ pub struct VideoEncode {
     encoder: Option<VideoEncoder>,
     sender: Sender,
     frames: Vec<EncodedFrame>,
-    /// (when it is shown, when it entered).
-    inside: VecDeque<(MediaTime, MediaTime)>,
     wants_key: bool,
     last_key: Option<MediaTime>,
+    /// When a picture was encoded last.
     last: Option<MediaTime>,
     /// Of the last picture that was encoded: when it is shown.
     shown: Option<MediaTime>,
     skipped: u64,
-    broken: bool,
+    failed: Option<Failure>,
+    /// It was said that encoding fails, and it has not succeeded since.
+    complained: bool,
+}
+
+/// When an encoder failed, and with pictures of which size.
+struct Failure {
+    at: MediaTime,
+    size: (u32, u32),
 }
 
 impl VideoEncode {
-    pub fn new(to: &Caps, settings: CodingSettings) -> Result<Self, String> {
+    /// `ssrc` is of what leaves.
+    ///
+    /// # Errors
+    /// The codec has no payload format.
+    pub fn new(to: &Caps, ssrc: u32, settings: CodingSettings) -> Result<Self, String> {
         Ok(VideoEncode {
             to: to.clone(),
             settings,
             limit: None,
             encoder: None,
-            sender: Sender::new(to, 1).ok_or("no payload format")?,
+            sender: Sender::new(to, ssrc).ok_or("no payload format")?,
             frames: Vec::new(),
-            inside: VecDeque::new(),
             wants_key: true,
             last_key: None,
             last: None,
             shown: None,
             skipped: 0,
-            broken: false,
+            failed: None,
+            complained: false,
         })
     }
 
-    /// Kurento's rule: what is asked for, within the bounds; without a wish the encoder keeps what it began with.
-    fn bitrate(&self) -> u32 {
-        let CodingSettings { bitrate, min, max } = self.settings;
-        let wanted = self.limit.map_or(bitrate, |limit| u32::try_from(limit).unwrap_or(u32::MAX));
-        wanted.min(max).max(min)
-    }
-
     fn steer(&mut self) {
-        let bps = self.bitrate();
+        let bps = bitrate(self.settings, self.limit);
         // The encoder is touched only where whole kbps change.
         if let Some(encoder) = self.encoder.as_mut().filter(|encoder| encoder.bitrate() / 1000 != bps / 1000) {
             encoder.set_bitrate(bps);
@@ -73,61 +78,70 @@ impl VideoEncode {
 
     fn encode(&mut self, picture: &Picture, entered: MediaTime, out: &mut Outbox) {
         let now = out.now();
+        let size = (picture.width, picture.height);
         let rests = self.last.is_some_and(|last| now.since(last) < SHOW_SOMETHING);
         // An encoder wants times that increase.
         let repeats = self.shown.is_some_and(|shown| picture.at <= shown);
-        if self.broken || repeats || (now.since(entered) > LATE && rests) {
+        let waits = |failed: &Failure| failed.size == size && now.since(failed.at) < TRY_AGAIN;
+        if repeats || (now.since(entered) > LATE && rests) || self.failed.as_ref().is_some_and(waits) {
             self.skipped += 1;
             return;
         }
-        if self.encoder.is_none() && !self.open(picture, out) {
-            return;
-        }
-        let Some(encoder) = &mut self.encoder else { return };
         let due = self.last_key.is_none_or(|last| now.since(last) >= BETWEEN_KEYS);
         let key = self.wants_key && due;
-        self.inside.push_back((picture.at, entered));
-        if self.inside.len() > INSIDE {
-            self.inside.pop_front();
-        }
         self.last = Some(now);
         self.shown = Some(picture.at);
-        if let Err(why) = encoder.encode(picture, key, &mut self.frames) {
-            out.error(format!("A picture cannot be encoded as {}: {why}", self.to.codec().name()));
+        if let Err(why) = self.try_to_encode(picture, key) {
             self.encoder = None;
             self.wants_key = true;
-            return;
+            self.failed = Some(Failure { at: now, size });
+            if !std::mem::replace(&mut self.complained, true) {
+                out.error(format!("A picture cannot be encoded as {}: {why}", self.to.codec().name()));
+            }
         }
         self.send(now, out);
     }
 
-    fn open(&mut self, picture: &Picture, out: &mut Outbox) -> bool {
-        let settings = VideoSettings { bitrate: self.bitrate(), ..VideoSettings::new(picture.width, picture.height) };
-        match VideoEncoder::new(self.to.codec(), settings) {
-            Ok(encoder) => self.encoder = Some(encoder),
-            Err(why) => {
-                self.broken = true;
-                out.error(why.to_string());
+    fn try_to_encode(&mut self, picture: &Picture, key: bool) -> Result<(), CoderError> {
+        let encoder = match &mut self.encoder {
+            Some(encoder) => encoder,
+            closed => {
+                let usual = VideoSettings::new(picture.width, picture.height);
+                let (bitrate, longest_slice) = (bitrate(self.settings, self.limit), longest_slice(&self.to));
+                let settings = VideoSettings { bitrate, longest_slice, ..usual };
+                closed.insert(VideoEncoder::new(self.to.codec(), settings)?)
             }
-        }
-        !self.broken
+        };
+        encoder.encode(picture, key, &mut self.frames)
     }
 
     fn send(&mut self, now: MediaTime, out: &mut Outbox) {
         for frame in self.frames.drain(..) {
-            let known = self.inside.iter().position(|(at, _)| *at == frame.at);
-            let entered = known.map_or(frame.at, |known| self.inside[known].1);
-            self.inside.drain(..known.map_or(0, |known| known + 1));
             if frame.key {
                 self.last_key = Some(now);
                 self.wants_key = false;
             }
-            if let Err(why) = self.sender.send(&frame.data, frame.key, frame.at, entered, out) {
+            (self.failed, self.complained) = (None, false);
+            if let Err(why) = self.sender.send(&frame.data, frame.key, frame.at, out) {
                 tracing::debug!(codec = self.to.codec().name(), "a frame cannot be sent: {why}");
+                // What follows rests on it.
                 self.wants_key = true;
             }
         }
     }
+}
+
+/// Kurento's rule, in bps: what viewers can take, within the bounds. Nobody's wish is known at the beginning, and not again after
+/// the last who had one is gone: then it is what the element was set to. (Kurento stays where the last wish left it.)
+fn bitrate(CodingSettings { bitrate, min, max }: CodingSettings, limit: Option<u64>) -> u32 {
+    let wanted = limit.map_or(bitrate, |limit| u32::try_from(limit).unwrap_or(u32::MAX));
+    wanted.min(max).max(min)
+}
+
+/// In bytes: where packets carry no parts of slices (RFC 6184, packetization mode 0), each must fit one.
+fn longest_slice(to: &Caps) -> Option<u32> {
+    let whole = to.codec() == Codec::H264 && number(to.format(), "packetization-mode").unwrap_or(0) == 0;
+    whole.then_some(ROOM as u32)
 }
 
 impl Node for VideoEncode {
@@ -158,10 +172,11 @@ impl Node for VideoEncode {
 impl Drop for VideoEncode {
     fn drop(&mut self) {
         if self.skipped > 0 {
+            let codec = self.to.codec().name();
             tracing::info!(
-                codec = self.to.codec().name(),
+                codec,
                 skipped = self.skipped,
-                "pictures were too late to be encoded"
+                "pictures were left out: late, out of order, or not encodable"
             );
         }
     }

@@ -11,7 +11,7 @@ const MAX_SETS: usize = 16;
 const MAX_SET: usize = 4096;
 
 /// The value of a parameter; names are case-insensitive.
-pub(super) fn parameter<'a>(format: Option<&'a str>, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(format: Option<&'a str>, name: &str) -> Option<&'a str> {
     let pairs = format.unwrap_or_default().split(';').filter_map(|pair| pair.split_once('='));
     pairs
         .map(|(key, value)| (key.trim(), value.trim()))
@@ -20,7 +20,7 @@ pub(super) fn parameter<'a>(format: Option<&'a str>, name: &str) -> Option<&'a s
 }
 
 /// A number, if the parameter is there and is one.
-pub(super) fn number(format: Option<&str>, name: &str) -> Option<u32> {
+pub(crate) fn number(format: Option<&str>, name: &str) -> Option<u32> {
     parameter(format, name)?.parse().ok()
 }
 

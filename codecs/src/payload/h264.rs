@@ -1,4 +1,4 @@
-//! H.264 in RTP (RFC 6184), packetization modes 0 and 1: single NAL units, STAP-A, FU-A. Interleaving (mode 2) is undecodable here.
+//! H.264 in RTP (RFC 6184), packetization modes 0 and 1: single NAL units, STAP-A, FU-A. Interleaving (mode 2) is refused.
 
 use super::bits::Bits;
 use super::nal::{self, AccessUnits, Packing, Unit};
@@ -25,13 +25,24 @@ pub(super) fn judge(unit: &[u8]) -> Unit {
     }
 }
 
+/// Whether NAL units may be split and put together (mode 1), or stand alone (mode 0, which is meant where none is named);
+/// `None` for others.
+fn splits(format: Option<&str>) -> Option<bool> {
+    match format::parameter(format, "packetization-mode") {
+        None | Some("0") => Some(false),
+        Some("1") => Some(true),
+        Some(_) => None,
+    }
+}
+
 pub(super) struct Reader {
     units: AccessUnits,
 }
 
 impl Reader {
-    pub(super) fn new(format: Option<&str>) -> Self {
-        Reader { units: AccessUnits::new(judge, 2, format::sets(format, "sprop-parameter-sets")) }
+    pub(super) fn new(format: Option<&str>) -> Option<Self> {
+        splits(format)?;
+        Some(Reader { units: AccessUnits::new(judge, 2, format::sets(format, "sprop-parameter-sets")) })
     }
 
     fn read(&mut self, payload: &[u8]) -> Option<()> {
@@ -93,8 +104,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(format: Option<&str>) -> Self {
-        Writer { splits: format::number(format, "packetization-mode") == Some(1) }
+    pub(super) fn new(format: Option<&str>) -> Option<Self> {
+        splits(format).map(|splits| Writer { splits })
     }
 }
 

@@ -29,6 +29,7 @@ mod vp8;
 mod vp9;
 
 pub use format::setup;
+pub(crate) use format::{number, parameter};
 pub use key::is_key;
 
 use bytes::Bytes;
@@ -140,7 +141,7 @@ pub fn depayload(caps: &Caps) -> Option<Box<dyn Depayload>> {
         Codec::Vp8 => Box::new(vp8::Reader::default()),
         Codec::Vp9 => Box::new(vp9::Reader::default()),
         Codec::Av1 => Box::new(av1::Reader::default()),
-        Codec::H264 => Box::new(h264::Reader::new(caps.format())),
+        Codec::H264 => Box::new(h264::Reader::new(caps.format())?),
         Codec::H265 => Box::new(h265::Reader::new(caps.format())?),
         Codec::H263 => Box::new(h263::Reader::default()),
         Codec::Mjpeg => Box::new(jpeg::Reader::default()),
@@ -161,7 +162,7 @@ pub fn payload(caps: &Caps) -> Option<Box<dyn Payload>> {
         Codec::Vp8 => Box::new(vp8::Writer::default()),
         Codec::Vp9 => Box::new(vp9::Writer::default()),
         Codec::Av1 => Box::new(av1::Writer),
-        Codec::H264 => Box::new(h264::Writer::new(caps.format())),
+        Codec::H264 => Box::new(h264::Writer::new(caps.format())?),
         Codec::H265 => Box::new(h265::Writer),
         Codec::H263 => Box::new(h263::Writer),
         Codec::Mjpeg => Box::new(jpeg::Writer),

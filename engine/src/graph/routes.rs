@@ -171,10 +171,11 @@ impl Inner {
                     converter.users += 1;
                 }
                 let transcodes = keys.iter().filter_map(|key| state.routes.converters.get(key)).any(|c| c.transcodes);
+                let converts = !keys.is_empty();
                 state.routes.taken.insert(mouth(connection), keys);
                 drop(state);
-                if transcodes {
-                    self.tell(connection, true);
+                if converts {
+                    self.tell(connection, transcodes);
                 }
             }
             Err(why) => {
@@ -247,11 +248,9 @@ impl Inner {
             kind: connection.kind,
             description: connection.source_description.clone(),
         };
-        // The sink's order counts, but what needs no coder goes first.
-        let mut ways = takes.preferred().iter().filter_map(|to| self.shared.toolbox.steps(&gives, to));
-        let best = ways.next();
-        let untouched = |steps: &Vec<Step>| !steps.iter().any(|step| step.transcodes);
-        let found = if best.as_ref().is_none_or(untouched) { best } else { ways.find(untouched).or(best) };
+        // What need not be coded again comes before what the sink likes best.
+        let chains = takes.preferred().iter().filter_map(|to| self.shared.toolbox.steps(&gives, to));
+        let found = chains.min_by_key(|steps| steps.iter().any(|step| step.transcodes));
         let Some(steps) = found else {
             let wanted = takes.preferred().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             return Plan::Impossible { gives, wanted };
