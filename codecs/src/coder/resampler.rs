@@ -36,6 +36,11 @@ impl Resampler {
         self.ppm = ppm.clamp(-MOST_PPM, MOST_PPM);
     }
 
+    /// How much of what entered has not left yet: what leaves next begins so much earlier than what enters next.
+    pub fn delay(&self) -> Duration {
+        Duration::from_nanos(self.converter.delay())
+    }
+
     /// What leaves may be less than what entered: the filter keeps some samples until more come.
     pub fn resample(&mut self, sound: &Sound) -> Result<Sound, CoderError> {
         if (sound.rate, sound.channels) != self.from {
@@ -45,7 +50,7 @@ impl Resampler {
         // It holds for a while only, and asking again only sets the pace.
         let distance = if self.ppm == 0 { 0 } else { MILLION };
         self.converter.compensate(self.ppm, distance).map_err(failed)?;
-        let at = sound.at - Duration::from_nanos(self.converter.delay());
+        let at = sound.at - self.delay();
         let samples = self.converter.convert_samples(&sound.samples, sound.frames()).map_err(failed)?;
         let nanos = sound.frames() as u64 * 1_000_000_000 / u64::from(sound.rate);
         self.until = sound.at + Duration::from_nanos(nanos);
@@ -56,7 +61,7 @@ impl Resampler {
     /// What the filter still keeps, at the end of a stream.
     pub fn flush(&mut self) -> Result<Sound, CoderError> {
         let failed = |source| CoderError::Failed { what: "resampling", source };
-        let at = self.until - Duration::from_nanos(self.converter.delay());
+        let at = self.until - self.delay();
         let samples = self.converter.drain().map_err(failed)?;
         let (rate, channels) = self.converter.target();
         Ok(Sound { rate, channels, samples: to_bytes(&samples), at })

@@ -52,13 +52,16 @@ impl AudioEncode {
     /// The same sound in the encoder's form, on a clock without seams.
     fn fit(&mut self, sound: &Sound) -> Result<Sound, CoderError> {
         let AudioSettings { rate, channels, .. } = self.settings;
-        let plan = self.drift.plan(sound.at, scale(sound.frames(), sound.rate, rate));
+        let form = (sound.rate, sound.channels);
+        // What the resampler keeps is late by its filter, not by its clock: counted as drift, it would be stretched away.
+        let kept = self.resampler.as_ref().filter(|(from, _)| *from == form).map(|(_, resampler)| resampler.delay());
+        let at = sound.at - kept.unwrap_or_default();
+        let plan = self.drift.plan(at, scale(sound.frames(), sound.rate, rate));
         if plan.restarted {
             // What the encoder and the filter still hold is of the time before a pause, which may have lasted for minutes.
             self.encoder = AudioEncoder::new(self.to.codec(), self.settings)?;
             self.resampler = None;
         }
-        let form = (sound.rate, sound.channels);
         let resampler = match &mut self.resampler {
             Some((from, resampler)) if *from == form => resampler,
             other => &mut other.insert((form, Resampler::new(form, (rate, channels))?)).1,
@@ -124,5 +127,30 @@ impl Node for AudioEncode {
         if let Input::Media { packet: Packet { body: Body::Sound(sound), .. }, .. } = input {
             self.encode(&sound, out);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rivero_engine::MediaTime;
+    use std::time::Duration;
+
+    #[test]
+    fn what_the_resampler_keeps_is_not_stretched_away() {
+        let mut encode = AudioEncode::new(&Caps::audio(Codec::Pcmu, 8000, 1), 1).unwrap();
+        let samples = Bytes::from(vec![0; 960 * 2 * 2]);
+        let mut at = MediaTime::from_millis(1000);
+        let (mut entered, mut left) = (0, 0);
+        let mut kept = Vec::new();
+        for block in 0..1000 {
+            left += encode.fit(&Sound { rate: 48_000, channels: 2, samples: samples.clone(), at }).unwrap().frames();
+            entered += 160;
+            at = at + Duration::from_millis(20);
+            if block % 250 == 10 {
+                kept.push(entered - left);
+            }
+        }
+        assert!(kept[0] > 0 && kept.iter().all(|other| *other == kept[0]), "{kept:?}");
     }
 }
