@@ -218,7 +218,9 @@ describe('RtpEndpoint', { timeout: 180_000 }, () => {
     assert.deepEqual(probe.streams.map((s) => s.codec_name).sort(), codecs);
     for (const stream of probe.streams) assert.ok(Number(stream.nb_read_frames) > 10, `${stream.codec_name}: ${stream.nb_read_frames} frames`);
     const decoded = spawnSync('ffmpeg', ['-v', 'error', '-xerror', '-i', file, '-f', 'null', '-'], { encoding: 'utf8', timeout: 20_000 });
-    assert.deepEqual([decoded.status, decoded.stderr], [0, ''], 'every frame decodes');
+    // Where the first sender report moves ffmpeg's time line, two frames can get one time: that says nothing of what they hold.
+    const complaints = decoded.stderr.split('\n').filter((line) => line && !line.includes('non monotonically increasing dts'));
+    assert.deepEqual([decoded.status, complaints], [0, []], 'every frame decodes');
     const duration = Number(spawnSync('ffprobe', ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', file], { encoding: 'utf8' }).stdout);
     assert.ok(duration > seconds, `lasts ${duration} s`);
   }
