@@ -4,9 +4,11 @@
 //! and nobody outside may see FFmpeg.
 //!
 //! `playout` puts packets in order and in time, `payload` takes frames out of them and puts them in, `coder` decodes and encodes,
-//! `convert` makes of all that the nodes that the graph puts in where formats differ.
+//! `film` reads and writes files and streams, `convert` makes of all that the nodes that the graph puts in where formats differ.
 
 pub mod coder;
 pub mod convert;
+pub mod film;
 pub mod payload;
+pub mod player;
 pub mod playout;

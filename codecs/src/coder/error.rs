@@ -27,7 +27,7 @@ pub enum CoderError {
 
 /// FFmpeg's word for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Cause(pub(super) i32);
+pub struct Cause(pub(crate) i32);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,9 +9,9 @@
 mod audio_decoder;
 mod audio_encoder;
 mod error;
-mod ffmpeg;
+pub(crate) mod ffmpeg;
 mod filter_chain;
-mod resampler;
+pub(crate) mod resampler;
 mod scaler;
 mod tables;
 mod video_decoder;

@@ -68,13 +68,13 @@ impl Resampler {
     }
 }
 
-pub(super) fn check_form((rate, channels): (u32, u8)) -> Result<(), CoderError> {
+pub(crate) fn check_form((rate, channels): (u32, u8)) -> Result<(), CoderError> {
     match (1..=384_000).contains(&rate) && (1..=8).contains(&channels) {
         true => Ok(()),
         false => Err(CoderError::Refused("a sampling rate or a number of channels that makes no sense")),
     }
 }
 
-pub(super) fn to_bytes(samples: &[i16]) -> Bytes {
+pub(crate) fn to_bytes(samples: &[i16]) -> Bytes {
     samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect()
 }

@@ -6,6 +6,7 @@
 
 mod audio_decode;
 mod audio_encode;
+mod frames;
 mod repack;
 mod sender;
 mod video_decode;
@@ -15,11 +16,13 @@ use crate::coder::{can_decode, can_encode};
 use crate::payload::{depayload, number, parameter, payload};
 use audio_decode::AudioDecode;
 use audio_encode::AudioEncode;
+pub use frames::REORDERED;
+use frames::{DecodePictures, DecodeSound, Pack, Unpack, packing};
 use repack::{Rename, Repack, Repacking, repacking};
 use rivero_engine::node::{DEFAULT, PortSpec};
 use rivero_engine::shard::Build;
 use rivero_engine::toolbox::{CodingSettings, Step, Toolbox};
-use rivero_engine::{Caps, Codec, Input, MediaKind, Node, Outbox};
+use rivero_engine::{Caps, Codec, Form, Input, MediaKind, Node, Outbox};
 use video_decode::VideoDecode;
 use video_encode::VideoEncode;
 
@@ -46,19 +49,24 @@ impl Toolbox for Converters {
             transcodes: true,
             weight,
         };
+        if packing(from, to) {
+            let class = if to.form() == Form::Frames { "Unpacker" } else { "Packer" };
+            return Some(vec![Step { transcodes: false, ..step(class, to, 1) }]);
+        }
         if repacking(from, to).is_some() {
             return Some(vec![Step { transcodes: false, ..step("Repacker", to, 1) }]);
         }
         let video = from.kind() == MediaKind::Video;
         let mut steps = Vec::with_capacity(2);
         if from.codec() != Codec::Raw {
-            if !can_decode(from.codec()) || depayload(from).is_none() {
+            if !can_decode(from.codec()) || (from.form() == Form::Packets && depayload(from).is_none()) {
                 return None;
             }
             steps.push(step("Decoder", &raw, if video { 4 } else { 1 }));
         }
         if to.codec() != Codec::Raw {
-            if !can_encode(to.codec()) || payload(to).is_none() || !is_ours(to) {
+            let fits = to.form() == Form::Frames || payload(to).is_some();
+            if !can_encode(to.codec()) || !fits || !is_ours(to) {
                 return None;
             }
             steps.push(step("Encoder", &shared(to), if video { 16 } else { 1 }));
@@ -79,6 +87,15 @@ impl Toolbox for Converters {
 }
 
 fn make(from: &Caps, to: &Caps, ssrc: u32, settings: CodingSettings) -> Result<Box<dyn Node>, String> {
+    match (from.form(), to.form()) {
+        (Form::Frames, Form::Packets) if packing(from, to) => return Ok(Box::new(Pack::new(to, ssrc)?)),
+        (Form::Packets, Form::Frames) if packing(from, to) => return Ok(Box::new(Unpack::new(from, to)?)),
+        (Form::Frames, Form::Raw) if from.kind() == MediaKind::Video => {
+            return Ok(Box::new(DecodePictures::new(from)?));
+        }
+        (Form::Frames, Form::Raw) => return Ok(Box::new(DecodeSound::new(from)?)),
+        _ => {}
+    }
     match repacking(from, to) {
         Some(Repacking::Rename) => return Ok(Box::new(Rename::new(from, to))),
         Some(Repacking::Repack) => return Ok(Box::new(Repack::new(from, to, ssrc)?)),

@@ -3,7 +3,7 @@
 use super::sender::Sender;
 use crate::payload::{Depayload, Frame, Loss, Piece, depayload, number, parameter, payload, setup};
 use crate::playout::{Reorder, Step};
-use rivero_engine::{Body, Caps, Codec, Input, Node, Outbox, Packet};
+use rivero_engine::{Body, Caps, Codec, Form, Input, Node, Outbox, Packet};
 
 /// What it takes to turn packets of one description into those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub enum Repacking {
 
 /// `None` where media of the one description cannot be packed as the other says.
 pub fn repacking(from: &Caps, to: &Caps) -> Option<Repacking> {
-    let form = |caps: &Caps| (caps.kind(), caps.codec(), caps.clock_rate(), caps.channels().max(1));
-    if form(from) != form(to) || payload(to).is_none() {
+    let form = |caps: &Caps| (caps.form(), caps.kind(), caps.codec(), caps.clock_rate(), caps.channels().max(1));
+    if from.form() != Form::Packets || form(from) != form(to) || payload(to).is_none() {
         return None;
     }
     match from.codec() {

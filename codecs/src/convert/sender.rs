@@ -2,7 +2,7 @@
 
 use crate::payload::{Part, Payload, Unsendable, payload};
 use bytes::Bytes;
-use rivero_engine::{Body, Caps, MediaKind, MediaTime, Outbox, Packet, Rtp};
+use rivero_engine::{Body, Caps, Coded, Form, MediaKind, MediaTime, Outbox, Packet, Rtp};
 use std::sync::Arc;
 
 /// Bytes of payload in a packet: 1,200 leave WebRTC's usual room once header, extensions and what SRTP adds are on.
@@ -10,7 +10,8 @@ pub const ROOM: usize = 1120;
 
 pub struct Sender {
     caps: Caps,
-    format: Box<dyn Payload>,
+    /// `None` where whole frames leave.
+    format: Option<Box<dyn Payload>>,
     ssrc: u32,
     sequence: u64,
     parts: Vec<Part>,
@@ -21,7 +22,11 @@ impl Sender {
     ///
     /// Whoever forwards packets knows a new stream by its `ssrc`: no two senders may have the same one after another.
     pub fn new(caps: &Caps, ssrc: u32) -> Option<Self> {
-        let format = payload(caps)?;
+        let format = payload(caps);
+        if format.is_none() && caps.form() != Form::Frames {
+            return None;
+        }
+        let format = format.filter(|_| caps.form() == Form::Packets);
         Some(Sender { caps: caps.clone(), format, ssrc, sequence: 0, parts: Vec::new() })
     }
 
@@ -43,6 +48,11 @@ impl Sender {
     /// # Errors
     /// What the payload format has no place for; nothing was written then.
     pub fn send(&mut self, frame: &Bytes, key: bool, at: MediaTime, out: &mut Outbox) -> Result<(), Unsendable> {
+        if self.format.is_none() {
+            let body = Body::Coded(Arc::new(Coded { data: frame.clone(), at, shown: true }));
+            out.media(0, Packet::new(self.caps.clone(), body, at).key(key).frame_end(true));
+            return Ok(());
+        }
         self.send_stamped(frame, key, to_units(at, self.caps.clock_rate()), at, out)
     }
 
@@ -59,7 +69,8 @@ impl Sender {
         out: &mut Outbox,
     ) -> Result<(), Unsendable> {
         self.parts.clear();
-        self.format.split(frame, ROOM, &mut self.parts)?;
+        let Some(format) = &mut self.format else { return Ok(()) };
+        format.split(frame, ROOM, &mut self.parts)?;
         let first_only = self.caps.kind() == MediaKind::Video;
         let last = self.parts.len().saturating_sub(1);
         for (index, part) in self.parts.drain(..).enumerate() {

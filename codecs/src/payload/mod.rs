@@ -23,7 +23,7 @@ mod jpeg;
 mod jpeg_file;
 mod key;
 mod mpa;
-mod nal;
+pub(crate) mod nal;
 mod speex;
 mod vp8;
 mod vp9;

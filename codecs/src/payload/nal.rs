@@ -32,7 +32,7 @@ pub(super) enum Unit {
 }
 
 /// The NAL units of a byte stream.
-pub(super) fn units(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn units(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = start_code(data).map(|(_, after)| &data[after..]);
     std::iter::from_fn(move || {
         let data = rest?;

@@ -1,6 +1,7 @@
 //! What an object of the registry holds of the floors below.
 
 use super::media::Media;
+use super::player_endpoint::PlayerFace;
 use super::rtp_endpoint::RtpFace;
 use super::webrtc_endpoint::WebRtcFace;
 use crate::bindings::{Made, Make};
@@ -28,6 +29,7 @@ pub enum Role {
     HubPort(Arc<HubFace>),
     WebRtc(Box<WebRtcFace>),
     Rtp(Box<RtpFace>),
+    Player(PlayerFace),
 }
 
 pub struct HubFace {
@@ -118,7 +120,9 @@ pub fn pipeline(object: &Object) -> Result<&PipelineFace, Error> {
 pub fn webrtc(object: &Object) -> Result<&WebRtcFace, Error> {
     match &element(object)?.role {
         Role::WebRtc(face) => Ok(face),
-        Role::Plain | Role::HubPort(_) | Role::Rtp(_) => Err(Error::ObjectNotFound("Invalid object".to_owned())),
+        Role::Plain | Role::HubPort(_) | Role::Rtp(_) | Role::Player(_) => {
+            Err(Error::ObjectNotFound("Invalid object".to_owned()))
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The faces of Kurento's classes: handlers that translate between the protocol and the media floors, and stop.
 //!
 //! Enters: calls whose arguments are already checked against their rows, and notices of the media workers. Leaves: calls of
-//! the engine and of transport, answers and events in Kurento's words. It must never hold media logic.
+//! the engine, of codecs and of transport, answers and events in Kurento's words. It must never hold media logic.
 
 mod base_rtp_endpoint;
 mod dot_file;
@@ -12,10 +12,12 @@ mod media_element;
 mod media_pipeline;
 mod negotiator;
 mod notices;
+mod player_endpoint;
 mod rtp_endpoint;
 mod sdp_endpoint;
 mod stats;
 mod transport_stats;
+mod uri_endpoint;
 mod values;
 mod webrtc_endpoint;
 
@@ -34,6 +36,8 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
     base_rtp_endpoint::bind(bindings);
     webrtc_endpoint::bind(bindings, media);
     rtp_endpoint::bind(bindings, media);
+    uri_endpoint::bind(bindings);
+    player_endpoint::bind(bindings, media);
 }
 
 #[cfg(test)]

@@ -3,9 +3,12 @@
 //! Workers must not wait: a notice goes into a bounded queue, and a task of the RPC side makes events of them, in order.
 
 use super::media::Media;
+use super::uri_endpoint::state_name;
 use super::values::{connected, flowing, members, typed};
 use super::webrtc_endpoint::{candidate_pair, dtls_connection};
 use crate::objects::Object;
+use rivero_codecs::film::FilmError;
+use rivero_codecs::player::PlayerEvent;
 use rivero_engine::notice::{ErrorKind, Notice, NoticeSink, What};
 use rivero_transport::rtp_endpoint::RtpEvent;
 use rivero_transport::webrtc::WebRtcEvent;
@@ -95,9 +98,29 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
                     let (name, data) = rtp_event(*event);
                     emit(name, data);
                 }
-                Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
+                Err(other) => match other.downcast::<PlayerEvent>() {
+                    Ok(event) => {
+                        let (name, data) = player_event(&event);
+                        emit(name, data);
+                    }
+                    Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
+                },
             },
         },
+    }
+}
+
+fn player_event(event: &PlayerEvent) -> (&'static str, Json) {
+    match event {
+        PlayerEvent::State(state) => ("UriEndpointStateChanged", json!({ "state": state_name(*state) })),
+        PlayerEvent::End => ("EndOfStream", json!({})),
+        PlayerEvent::Failed { opened, why } => {
+            let nothing_there = !opened
+                && !matches!(why, FilmError::Invalid { .. } | FilmError::Unsupported(_) | FilmError::TooLarge { .. });
+            let (kind, text) =
+                if nothing_there { ("INVALID_URI", "Invalid URI") } else { ("INVALID_MEDIA", "Invalid Media") };
+            ("Error", json!({ "type": kind, "errorCode": 0, "description": text }))
+        }
     }
 }
 

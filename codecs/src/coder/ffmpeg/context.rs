@@ -9,7 +9,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Owns a coder. Set up first, then opened; a coder that is dropped forgets what it still held.
-pub(in crate::coder) struct CodecContext {
+pub(crate) struct CodecContext {
     context: NonNull<ffi::AVCodecContext>,
     codec: *const ffi::AVCodec,
     packet: Packet,
@@ -37,7 +37,7 @@ pub(in crate::coder) struct VideoShape {
 }
 
 /// What a coder yielded.
-pub(in crate::coder) enum Received<T> {
+pub(crate) enum Received<T> {
     One(T),
     /// Nothing until it gets more, or for good.
     Nothing,
@@ -68,7 +68,7 @@ impl Drop for Packet {
 
 impl CodecContext {
     /// A decoder of this name, not yet open; None if FFmpeg has none.
-    pub(in crate::coder) fn decoder(name: &CStr) -> Option<Result<Self, Cause>> {
+    pub(crate) fn decoder(name: &CStr) -> Option<Result<Self, Cause>> {
         log::redirect();
         // SAFETY: the name is a C string; the result is constant or null.
         let codec = unsafe { ffi::avcodec_find_decoder_by_name(name.as_ptr()) };
@@ -90,6 +90,11 @@ impl CodecContext {
         let mut made = CodecContext { context, codec, packet, fault: Box::default() };
         made.get_mut().thread_count = 1;
         Ok(made)
+    }
+
+    /// For settings that only a stream's own parameters know, before it is opened.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut ffi::AVCodecContext {
+        self.context.as_ptr()
     }
 
     fn get(&self) -> &ffi::AVCodecContext {
@@ -208,7 +213,7 @@ impl CodecContext {
         Ok(())
     }
 
-    pub(in crate::coder) fn open(&mut self, options: &[(&CStr, CString)]) -> Result<(), Cause> {
+    pub(crate) fn open(&mut self, options: &[(&CStr, CString)]) -> Result<(), Cause> {
         let mut dictionary = ptr::null_mut();
         for (name, value) in options {
             // SAFETY: C strings, which the dictionary copies.
@@ -239,7 +244,7 @@ impl CodecContext {
     }
 
     /// Gives a decoder one frame; the bytes are copied, with the padding that FFmpeg reads past the end.
-    pub(in crate::coder) fn send_data(&mut self, data: &[u8], pts: i64) -> Result<(), Cause> {
+    pub(crate) fn send_data(&mut self, data: &[u8], pts: i64) -> Result<(), Cause> {
         let size = i32::try_from(data.len()).map_err(|_| OUT_OF_MEMORY)?;
         let packet = self.packet.0.as_ptr();
         // SAFETY: our packet, empty; FFmpeg allocates `size` bytes and the padding, or says that it cannot; fresh memory does not overlap.
@@ -256,7 +261,7 @@ impl CodecContext {
     }
 
     /// Says that nothing more will come: what a coder still holds can then be received.
-    pub(in crate::coder) fn send_end(&mut self, encoder: bool) -> Result<(), Cause> {
+    pub(crate) fn send_end(&mut self, encoder: bool) -> Result<(), Cause> {
         // SAFETY: an open coder; null means the end to both.
         check(unsafe {
             match encoder {
@@ -268,18 +273,18 @@ impl CodecContext {
     }
 
     /// Forgets all that went in, so that a decoder can start anew.
-    pub(in crate::coder) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         // SAFETY: an open decoder.
         unsafe { ffi::avcodec_flush_buffers(self.context.as_ptr()) };
     }
 
     pub(in crate::coder) fn send_frame(&mut self, frame: &Frame) -> Result<(), Cause> {
         // SAFETY: an open encoder, and a frame that it takes its own references of.
-        check(unsafe { ffi::avcodec_send_frame(self.context.as_ptr(), frame.ptr()) })?;
+        check(unsafe { ffi::avcodec_send_frame(self.context.as_ptr(), frame.as_ptr()) })?;
         Ok(())
     }
 
-    pub(in crate::coder) fn receive_frame(&mut self) -> Result<Received<Frame>, Cause> {
+    pub(crate) fn receive_frame(&mut self) -> Result<Received<Frame>, Cause> {
         let mut frame = Frame::empty()?;
         // SAFETY: an open decoder, and an empty frame of ours.
         match unsafe { ffi::avcodec_receive_frame(self.context.as_ptr(), frame.mut_ptr()) } {

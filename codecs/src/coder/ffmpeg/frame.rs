@@ -13,7 +13,7 @@ use std::sync::Arc;
 const OVERREAD: usize = 64;
 
 /// Owns one AVFrame and its references to buffers.
-pub(in crate::coder) struct Frame(NonNull<ffi::AVFrame>);
+pub(crate) struct Frame(NonNull<ffi::AVFrame>);
 
 // SAFETY: an AVFrame belongs to nobody else; the buffers that it refers to are counted atomically.
 unsafe impl Send for Frame {}
@@ -44,7 +44,7 @@ impl Frame {
         NonNull::new(unsafe { ffi::av_frame_alloc() }).map(Frame).ok_or(OUT_OF_MEMORY)
     }
 
-    pub(super) fn ptr(&self) -> *const ffi::AVFrame {
+    pub(crate) fn as_ptr(&self) -> *const ffi::AVFrame {
         self.0.as_ptr()
     }
 
@@ -198,7 +198,7 @@ impl Frame {
     }
 
     /// Pixels.
-    pub(in crate::coder) fn size(&self) -> (u32, u32) {
+    pub(crate) fn size(&self) -> (u32, u32) {
         (self.get().width.max(0) as u32, self.get().height.max(0) as u32)
     }
 
@@ -217,21 +217,21 @@ impl Frame {
     }
 
     /// Samples of one channel.
-    pub(in crate::coder) fn samples(&self) -> usize {
+    pub(crate) fn samples(&self) -> usize {
         self.get().nb_samples.max(0) as usize
     }
 
     /// Hz
-    pub(in crate::coder) fn rate(&self) -> u32 {
+    pub(crate) fn rate(&self) -> u32 {
         self.get().sample_rate.max(0) as u32
     }
 
-    pub(in crate::coder) fn channels(&self) -> u8 {
+    pub(crate) fn channels(&self) -> u8 {
         u8::try_from(self.get().ch_layout.nb_channels).unwrap_or(0)
     }
 
     /// Whether its planes are I420 in the studio's range, top row first: what [`Frame::into_picture`] takes.
-    pub(in crate::coder) fn is_i420(&self) -> bool {
+    pub(crate) fn is_i420(&self) -> bool {
         let f = self.get();
         f.format == ffi::AVPixelFormat::AV_PIX_FMT_YUV420P as i32
             && !self.full_range()
@@ -239,7 +239,7 @@ impl Frame {
     }
 
     /// Shares the planes; the frame lives as long as any of them. None if the frame's buffers do not hold its rows.
-    pub(in crate::coder) fn into_picture(self, at: MediaTime) -> Option<Picture> {
+    pub(crate) fn into_picture(self, at: MediaTime) -> Option<Picture> {
         let (width, height) = self.size();
         let whole = Arc::new(self);
         let plane = |i: usize| {

@@ -89,7 +89,7 @@ impl FilterGraph {
     pub(in crate::coder) fn send(&mut self, frame: &Frame) -> Result<(), Cause> {
         let keep = ffi::AV_BUFFERSRC_FLAG_KEEP_REF as i32;
         // SAFETY: `source` is our buffer filter; it takes references of its own and leaves the frame as it is.
-        check(unsafe { ffi::av_buffersrc_add_frame_flags(self.source, frame.ptr().cast_mut(), keep) })?;
+        check(unsafe { ffi::av_buffersrc_add_frame_flags(self.source, frame.as_ptr().cast_mut(), keep) })?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use ffmpeg_next::ffi;
 use std::sync::Once;
 
 /// Must run before the first coder opens; what runs twice costs nothing.
-pub(super) fn redirect() {
+pub(crate) fn redirect() {
     // FFmpeg has one log for the process, so that its redirection can only be a process-wide event as well.
     static REDIRECTED: Once = Once::new();
     REDIRECTED.call_once(|| {

@@ -12,11 +12,14 @@ mod sws;
 mod vpx;
 
 pub(super) use amr::{AmrEncoder, has_amr_encoder};
-pub(super) use context::{CodecContext, EncodedPacket, Received, VideoShape};
-pub(super) use frame::{Frame, SampleLayout};
+pub(crate) use context::{CodecContext, Received};
+pub(super) use context::{EncodedPacket, VideoShape};
+pub(crate) use frame::Frame;
+pub(super) use frame::SampleLayout;
 pub(super) use graph::FilterGraph;
-pub(super) use swr::SoundConverter;
-pub(super) use sws::PictureConverter;
+pub(crate) use log::redirect as redirect_log;
+pub(crate) use swr::SoundConverter;
+pub(crate) use sws::PictureConverter;
 pub(super) use vpx::{VpxEncoder, has_vpx_encoder};
 
 use super::Cause;

@@ -5,7 +5,7 @@ use crate::coder::Cause;
 use ffmpeg_next::ffi::{self, AVSampleFormat};
 use std::ptr::{self, NonNull};
 
-pub(in crate::coder) struct SoundConverter {
+pub(crate) struct SoundConverter {
     context: NonNull<ffi::SwrContext>,
     to_rate: u32,
     to_channels: u8,
@@ -16,7 +16,7 @@ unsafe impl Send for SoundConverter {}
 
 impl SoundConverter {
     /// From sound such as this frame's; rate and channels stay.
-    pub(in crate::coder) fn like(frame: &Frame) -> Result<Self, Cause> {
+    pub(crate) fn like(frame: &Frame) -> Result<Self, Cause> {
         let (rate, channels) = (frame.rate(), frame.channels());
         Self::new((frame.sample_format(), rate, channels), rate, channels, false)
     }
@@ -80,9 +80,9 @@ impl SoundConverter {
         unsafe { ffi::swr_get_delay(self.context.as_ptr(), 1_000_000_000) }.max(0) as u64
     }
 
-    pub(in crate::coder) fn convert_frame(&mut self, frame: &Frame) -> Result<Vec<i16>, Cause> {
+    pub(crate) fn convert_frame(&mut self, frame: &Frame) -> Result<Vec<i16>, Cause> {
         // SAFETY: extended_data holds a pointer for each plane, of nb_samples samples, as long as the frame lives.
-        let planes = unsafe { (*frame.ptr()).extended_data }.cast::<*const u8>();
+        let planes = unsafe { (*frame.as_ptr()).extended_data }.cast::<*const u8>();
         self.convert(planes.cast(), frame.samples())
     }
 

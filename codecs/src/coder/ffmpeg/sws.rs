@@ -10,7 +10,7 @@ type Form = (AVPixelFormat, u32, u32, bool);
 
 /// Keeps the tables for the conversion that it did last.
 #[derive(Default)]
-pub(in crate::coder) struct PictureConverter(Option<(Form, Form, Tables)>);
+pub(crate) struct PictureConverter(Option<(Form, Form, Tables)>);
 
 struct Tables(NonNull<ffi::SwsContext>);
 
@@ -19,7 +19,7 @@ unsafe impl Send for Tables {}
 
 impl PictureConverter {
     /// To I420 of this size, in the studio's range or the full one.
-    pub(in crate::coder) fn make_i420(
+    pub(crate) fn make_i420(
         &mut self,
         from: &Frame,
         width: u32,
@@ -38,7 +38,7 @@ impl PictureConverter {
         let mut to = Frame::blank_picture(AV_PIX_FMT_YUV420P, width, height)?;
         // SAFETY: the tables are for a source and a target of exactly these formats and sizes; the target's memory is ours alone.
         unsafe {
-            let (f, t) = (&*from.ptr(), &mut *to.mut_ptr());
+            let (f, t) = (&*from.as_ptr(), &mut *to.mut_ptr());
             check(ffi::sws_scale(
                 tables.0.as_ptr(),
                 f.data.as_ptr().cast(),

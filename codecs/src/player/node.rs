@@ -1,0 +1,286 @@
+//! The worker half of a player: gives each frame to the graph when its time has come.
+//!
+//! One point ties the film to the pipeline's clock: *this* place of the film is due at *that* time. Pausing, seeking and waiting
+//! for a slow disk move the point; time itself only goes forward.
+
+use super::projector::{OpenReel, Projector, Reading};
+use super::reel::{Content, Frame, ReelInfo};
+use super::{PlayState, PlayerCommand, PlayerEvent, PlayerReport};
+use crate::film::{FilmError, Interrupt};
+use rivero_engine::{Body, Clock, Coded, Input, MediaKind, MediaTime, Node, Outbox, Packet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon the node looks again when the projector has nothing yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// A frame that was waited for and comes later than this was held up by what it is read from: the film goes on from here instead of
+/// hurrying. One that is only late, because a file holds its sound far from its pictures, is no reason.
+const HELD_UP: Duration = Duration::from_millis(300);
+/// What follows in the same stream is at least this much later: two ticks of a clock of 90 kHz.
+const STEP: Duration = Duration::from_micros(23);
+
+pub struct PlayerNode {
+    clock: Arc<dyn Clock>,
+    open: OpenReel,
+    delay: Duration,
+    state: PlayState,
+    show: Option<Show>,
+    /// When what left last is shown, of audio and video: playing again goes on behind it.
+    last: [MediaTime; 2],
+}
+
+/// A film that is open, or being opened.
+struct Show {
+    projector: Projector,
+    info: Option<ReelInfo>,
+    run: u64,
+    next: Option<Frame>,
+    ended: bool,
+    /// The projector had nothing to give since the last frame.
+    starved: bool,
+    /// Where the film stands: this place is due at that time.
+    point: Option<(Duration, MediaTime)>,
+    /// While paused, or before the first frame: the place at which it goes on.
+    place: Duration,
+    /// What comes before this place only serves to decode what follows.
+    sought: Option<Duration>,
+    /// When the last frame has been shown.
+    over: MediaTime,
+}
+
+impl PlayerNode {
+    pub fn new(clock: Arc<dyn Clock>, open: OpenReel, delay: Duration) -> Self {
+        PlayerNode { clock, open, delay, state: PlayState::Stop, show: None, last: [MediaTime::ZERO; 2] }
+    }
+
+    fn command(&mut self, command: PlayerCommand, out: &mut Outbox) {
+        match command {
+            PlayerCommand::Play => self.play(out),
+            PlayerCommand::Pause => self.pause(out),
+            PlayerCommand::Stop => self.stop(out),
+            PlayerCommand::Seek { to, reply } => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.seek(to));
+            }
+            PlayerCommand::Report { reply } => {
+                let _ = reply.send(self.report(out.now()));
+            }
+        }
+        self.go_on(out);
+    }
+
+    fn play(&mut self, out: &mut Outbox) {
+        if self.state == PlayState::Start {
+            return;
+        }
+        self.enter(PlayState::Start, out);
+        self.load(out);
+    }
+
+    fn load(&mut self, out: &mut Outbox) {
+        if self.show.is_some() {
+            return;
+        }
+        match Projector::start(self.open.clone(), Interrupt::new(self.clock.clone())) {
+            Ok(projector) => self.show = Some(Show::new(projector)),
+            Err(why) => self.fail(FilmError::from(why), out),
+        }
+    }
+
+    /// From the stop it opens the film and shows nothing yet.
+    fn pause(&mut self, out: &mut Outbox) {
+        if self.state == PlayState::Pause {
+            return;
+        }
+        self.enter(PlayState::Pause, out);
+        self.load(out);
+        if let Some(show) = &mut self.show {
+            show.place = show.position(out.now());
+            show.point = None;
+        }
+    }
+
+    fn stop(&mut self, out: &mut Outbox) {
+        if self.state != PlayState::Stop {
+            self.enter(PlayState::Stop, out);
+        }
+        self.show = None;
+    }
+
+    fn seek(&mut self, to: Duration) -> bool {
+        let Some(show) = self.show.as_mut().filter(|_| self.state != PlayState::Stop) else { return false };
+        let Some(info) = show.info.as_ref().filter(|info| info.seekable && !info.live) else { return false };
+        if info.duration.is_some_and(|duration| to > duration) {
+            return false;
+        }
+        show.run += 1;
+        show.projector.seek(to, show.run);
+        (show.next, show.ended, show.point) = (None, false, None);
+        (show.place, show.sought) = (to, Some(to));
+        true
+    }
+
+    fn report(&self, now: MediaTime) -> PlayerReport {
+        let info = self.show.as_ref().and_then(|show| show.info.clone());
+        let position = self.show.as_ref().map_or(Duration::ZERO, |show| show.position(now));
+        PlayerReport { info, position, state: self.state }
+    }
+
+    fn enter(&mut self, state: PlayState, out: &mut Outbox) {
+        self.state = state;
+        out.tell(PlayerEvent::State(state));
+    }
+
+    fn fail(&mut self, why: FilmError, out: &mut Outbox) {
+        let opened = self.show.as_ref().is_some_and(|show| show.info.is_some());
+        tracing::warn!(opened, "a film cannot be played: {why}");
+        out.tell(PlayerEvent::Failed { opened, why });
+        self.stop(out);
+    }
+
+    /// Gives everything that is due, and sleeps until the next frame is.
+    fn go_on(&mut self, out: &mut Outbox) {
+        let wake = loop {
+            let Some(show) = &mut self.show else { break None };
+            match show.look() {
+                Look::Nothing => break Some(out.now() + LOOK_AGAIN),
+                Look::Failed(why) => self.fail(why, out),
+                _ if self.state == PlayState::Pause => break None,
+                Look::End => {
+                    if show.over > out.now() {
+                        break Some(show.over);
+                    }
+                    self.stop(out);
+                    out.tell(PlayerEvent::End);
+                }
+                Look::Frame { decoded, preroll } => {
+                    let due = show.due(decoded, preroll, self.delay, out.now());
+                    if due > out.now() {
+                        break Some(due);
+                    }
+                    self.give(preroll, out);
+                }
+            }
+        };
+        out.wake_at(wake);
+    }
+
+    fn give(&mut self, preroll: bool, out: &mut Outbox) {
+        let Some(show) = &mut self.show else { return };
+        let (Some(frame), Some((place, time)), Some(info)) = (show.next.take(), show.point, &show.info) else { return };
+        let (port, caps) = match frame.kind {
+            MediaKind::Audio => (0, &info.audio),
+            _ => (1, &info.video),
+        };
+        // Sound before the place that was sought serves nothing.
+        let Some(caps) = caps.clone().filter(|_| !preroll || frame.kind == MediaKind::Video) else { return };
+        let last = self.last[port];
+        let at = if frame.at >= place { time + (frame.at - place) } else { time - (place - frame.at) };
+        // What is decoded before others and shown after them stands where it stands.
+        let reordered = frame.decoded < frame.at;
+        let at = if preroll || (at <= last && !reordered) { last.max(at) + STEP } else { at };
+        self.last[port] = last.max(at);
+        show.over = show.over.max(at + frame.duration);
+        let key = frame.key || frame.kind == MediaKind::Audio;
+        let packet = Packet::new(caps, body(frame.content, at, !preroll), out.now());
+        out.media(port, packet.key(key).frame_end(true));
+    }
+}
+
+/// What stands before the player.
+enum Look {
+    Nothing,
+    Failed(FilmError),
+    End,
+    Frame { decoded: Duration, preroll: bool },
+}
+
+impl Show {
+    fn new(projector: Projector) -> Self {
+        Show {
+            projector,
+            info: None,
+            run: 0,
+            next: None,
+            ended: false,
+            starved: false,
+            point: None,
+            place: Duration::ZERO,
+            sought: None,
+            over: MediaTime::ZERO,
+        }
+    }
+
+    fn look(&mut self) -> Look {
+        while self.next.is_none() && !self.ended {
+            match self.projector.take() {
+                None => {
+                    self.starved = true;
+                    return Look::Nothing;
+                }
+                Some(Reading::Opened(info)) => self.info = Some(info),
+                Some(Reading::Frame { run, frame }) if run == self.run => self.next = Some(frame),
+                Some(Reading::End { run }) if run == self.run => self.ended = true,
+                Some(Reading::Frame { .. } | Reading::End { .. }) => {}
+                Some(Reading::Failed(why)) => return Look::Failed(why),
+            }
+        }
+        match &self.next {
+            Some(frame) => {
+                let preroll = self.sought.is_some_and(|sought| frame.at + frame.duration <= sought);
+                Look::Frame { decoded: frame.decoded, preroll }
+            }
+            None => Look::End,
+        }
+    }
+
+    /// When the frame is due that is decoded at this place. The first one after a pause or a seek ties the film to the clock.
+    fn due(&mut self, decoded: Duration, preroll: bool, delay: Duration, now: MediaTime) -> MediaTime {
+        let live = self.info.as_ref().is_some_and(|info| info.live);
+        if self.point.is_none() {
+            // A stream that is joined begins where it is.
+            let place = if self.sought.is_some() || !live { self.place } else { decoded };
+            self.point = Some((place, if live { now + delay } else { now }));
+        }
+        let Some((place, time)) = self.point else { return now };
+        if preroll {
+            return now;
+        }
+        let due = if decoded >= place { time + (decoded - place) } else { time - (place - decoded) };
+        let late = now.since(due);
+        if std::mem::take(&mut self.starved) && late > HELD_UP {
+            self.point = Some((place, time + late + if live { delay } else { Duration::ZERO }));
+            return if live { now + delay } else { now };
+        }
+        due
+    }
+
+    fn position(&self, now: MediaTime) -> Duration {
+        let Some((place, time)) = self.point else { return self.place };
+        let position = if now >= time { place + now.since(time) } else { place.saturating_sub(time.since(now)) };
+        let duration = self.info.as_ref().and_then(|info| info.duration);
+        duration.map_or(position, |duration| position.min(duration))
+    }
+}
+
+fn body(content: Content, at: MediaTime, shown: bool) -> Body {
+    match content {
+        Content::Coded(data) => Body::Coded(Arc::new(Coded { data, at, shown })),
+        Content::Picture(picture) => Body::Picture(Arc::new(rivero_engine::Picture { at, ..picture })),
+        Content::Sound(sound) => Body::Sound(Arc::new(rivero_engine::Sound { at, ..sound })),
+    }
+}
+
+impl Node for PlayerNode {
+    fn handle(&mut self, input: Input, out: &mut Outbox) {
+        match input {
+            Input::Command(command) => match command.downcast::<PlayerCommand>() {
+                Ok(command) => self.command(*command, out),
+                Err(_) => debug_assert!(false, "a player is told to play, pause, stop, seek or report"),
+            },
+            Input::Deadline => self.go_on(out),
+            // A film has the key frames that it has, and the bitrate.
+            Input::Feedback { .. } | Input::Media { .. } => {}
+        }
+    }
+}

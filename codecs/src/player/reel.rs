@@ -1,0 +1,55 @@
+//! What a player plays: frames with their times, from whatever holds them.
+
+use crate::film::FilmError;
+use bytes::Bytes;
+use rivero_engine::{Caps, MediaKind, Picture, Sound};
+use std::time::Duration;
+
+/// What is known of a reel once it is open.
+#[derive(Clone, Debug, Default)]
+pub struct ReelInfo {
+    /// As frames, or raw where no other room has a word for the coding.
+    pub audio: Option<Caps>,
+    pub video: Option<Caps>,
+    pub duration: Option<Duration>,
+    pub seekable: bool,
+    /// It comes when it comes: it is not read ahead, and cannot be held up.
+    pub live: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Content {
+    Coded(Bytes),
+    Picture(Picture),
+    Sound(Sound),
+}
+
+/// One frame of a reel, in the order of decoding.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub kind: MediaKind,
+    pub content: Content,
+    /// When it is shown or heard, since the reel's beginning.
+    pub at: Duration,
+    /// When it is decoded; not after `at`.
+    pub decoded: Duration,
+    pub duration: Duration,
+    pub key: bool,
+}
+
+/// A film being read, on a thread of its own: calls may wait.
+pub trait Reel: Send {
+    fn info(&self) -> &ReelInfo;
+
+    /// The next frame; `None` at the end.
+    ///
+    /// # Errors
+    /// Nothing more can be read.
+    fn next(&mut self) -> Result<Option<Frame>, FilmError>;
+
+    /// Goes on at the key frame at or before `to`.
+    ///
+    /// # Errors
+    /// It cannot, and stands where it stood.
+    fn seek(&mut self, to: Duration) -> Result<(), FilmError>;
+}

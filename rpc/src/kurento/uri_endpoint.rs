@@ -1,0 +1,62 @@
+//! `UriEndpoint`: where media comes from or goes to.
+
+use super::face::{Role, element};
+use crate::bindings::{Answer, Bindings, Call};
+use crate::error::Error;
+use crate::objects::Object;
+use rivero_codecs::player::PlayState;
+use serde_json::{Value as Json, json};
+
+const CLASS: &str = "UriEndpoint";
+
+pub fn bind(bindings: &mut Bindings) {
+    bindings
+        .getter(CLASS, "uri", async |call: Call| -> Answer { Ok(uri(&call.object)?.into()) })
+        .getter(CLASS, "state", async |call: Call| -> Answer { Ok(state_name(state(&call.object).await?)) })
+        .method(CLASS, "pause", super::player_endpoint::pause)
+        .method(CLASS, "stop", super::player_endpoint::stop);
+}
+
+/// The URI as Kurento reads it: slashes may be escaped, and what has no scheme lies under the default path.
+pub fn normalise(uri: &str, default_path: &str) -> String {
+    let uri = uri.replace("%2F", "/").replace("%2f", "/");
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
+    let letters = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    let named = scheme.is_some_and(|scheme| scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && letters(scheme));
+    if named { uri } else { format!("{}/{}", default_path.trim_end_matches('/'), uri.trim_start_matches('/')) }
+}
+
+pub fn state_name(state: PlayState) -> Json {
+    json!(match state {
+        PlayState::Stop => "STOP",
+        PlayState::Start => "START",
+        PlayState::Pause => "PAUSE",
+    })
+}
+
+fn uri(object: &Object) -> Result<&str, Error> {
+    match &element(object)?.role {
+        Role::Player(face) => Ok(&face.uri),
+        _ => Err(Error::ObjectNotFound("Invalid object".to_owned())),
+    }
+}
+
+async fn state(object: &Object) -> Result<PlayState, Error> {
+    Ok(super::player_endpoint::report(object).await?.state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normalise;
+
+    #[test]
+    fn uris_as_kurento_reads_them() {
+        let read = |uri| normalise(uri, "file:///var/lib/kurento/");
+        assert_eq!(read("file:///tmp/a.webm"), "file:///tmp/a.webm");
+        assert_eq!(read("http:%2F%2Fhost%2Fa%20b.mp4"), "http://host/a%20b.mp4");
+        assert_eq!(read("a.webm"), "file:///var/lib/kurento/a.webm");
+        assert_eq!(read("/tmp/a.webm"), "file:///var/lib/kurento/tmp/a.webm");
+        assert_eq!(read("12:30.webm"), "file:///var/lib/kurento/12:30.webm");
+        assert_eq!(read("rtsp://user:pass@camera/1"), "rtsp://user:pass@camera/1");
+    }
+}
