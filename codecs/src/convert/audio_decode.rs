@@ -122,7 +122,6 @@ impl AudioDecode {
 }
 
 fn open(from: &Caps) -> Result<AudioDecoder, String> {
-    // The clock of G.722 runs at half its sampling rate (RFC 3551, section 4.5.2); the decoder knows that one itself.
     let config = setup(from).unwrap_or_default();
     let decoder = AudioDecoder::new(from.codec(), from.clock_rate(), from.channels().max(1), &config);
     decoder.map_err(|why| why.to_string())
