@@ -26,11 +26,13 @@ pub struct AudioDecoder {
 }
 
 impl AudioDecoder {
-    /// `rate` (Hz) and `channels` as announced: codecs that say so in their data go by that, the others need it. `config` is what
+    /// `rate` (Hz) and `channels` as announced: codecs that say so in their data go by that, those that have one rate only by
+    /// theirs (G.722 is announced with half of it, RFC 3551, section 4.5.2), the others need it. `config` is what
     /// the codec wants to be known beforehand (AAC's AudioSpecificConfig, Vorbis's headers), or nothing.
     pub fn new(codec: Codec, rate: u32, channels: u8, config: &[u8]) -> Result<Self, CoderError> {
         check_form((rate, channels))?;
         let what = "audio decoder";
+        let rate = tables::audio_coding(codec).rate.unwrap_or(rate);
         let name = tables::decoder(codec).filter(|_| codec.kind() == MediaKind::Audio);
         let context = name.and_then(CodecContext::decoder).ok_or(CoderError::Missing { codec, what })?;
         let open = |source| CoderError::Open { codec, what, source };
@@ -124,7 +126,9 @@ impl AudioDecoder {
     }
 
     fn finish(&mut self, frame: &Frame, at: MediaTime) -> Result<Option<Sound>, CoderError> {
-        let (rate, channels) = (frame.rate(), frame.channels());
+        // FFmpeg marks a frame of MP3 with the rate of the one before: the first with what was announced, a clock's 90 kHz.
+        let rate = if self.codec == Codec::Mp3 { self.context.rate() } else { frame.rate() };
+        let channels = frame.channels();
         if frame.samples() == 0 {
             return Ok(None);
         }

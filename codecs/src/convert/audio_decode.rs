@@ -4,7 +4,7 @@ use super::raw;
 use crate::coder::AudioDecoder;
 use crate::payload::{Depayload, Frame, Loss, Piece, depayload, setup};
 use crate::playout::{Reorder, Step, Timeline};
-use rivero_engine::{Body, Caps, Codec, Input, MediaKind, MediaTime, Node, Outbox, Packet, Sound};
+use rivero_engine::{Body, Caps, Input, MediaKind, MediaTime, Node, Outbox, Packet, Sound};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,10 +122,8 @@ impl AudioDecode {
 }
 
 fn open(from: &Caps) -> Result<AudioDecoder, String> {
-    // The clock of G.722 runs at half its sampling rate (RFC 3551, section 4.5.2).
-    let rate = if from.codec() == Codec::G722 { 16_000 } else { from.clock_rate() };
     let config = setup(from).unwrap_or_default();
-    let decoder = AudioDecoder::new(from.codec(), rate, from.channels().max(1), &config);
+    let decoder = AudioDecoder::new(from.codec(), from.clock_rate(), from.channels().max(1), &config);
     decoder.map_err(|why| why.to_string())
 }
 

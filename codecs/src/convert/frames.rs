@@ -224,10 +224,8 @@ pub struct DecodeSound {
 
 impl DecodeSound {
     pub fn new(from: &Caps) -> Result<Self, String> {
-        // The clock of G.722 runs at half its sampling rate (RFC 3551, section 4.5.2).
-        let rate = if from.codec() == Codec::G722 { 16_000 } else { from.clock_rate() };
         let config = setup(from).unwrap_or_default();
-        let decoder = AudioDecoder::new(from.codec(), rate, from.channels().max(1), &config);
+        let decoder = AudioDecoder::new(from.codec(), from.clock_rate(), from.channels().max(1), &config);
         let decoder = decoder.map_err(|why| why.to_string())?;
         Ok(DecodeSound { raw: raw(MediaKind::Audio).ok_or("no raw audio")?, decoder, sounds: Vec::new() })
     }

@@ -61,6 +61,7 @@ impl VideoDecode {
                 Step::Lost { .. } => self.note_loss(out),
                 Step::Restart => self.begin_anew(),
             }
+            self.reorder.want_key(self.asked.is_some());
         }
         out.wake_at(self.reorder.due());
     }

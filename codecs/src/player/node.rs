@@ -113,8 +113,10 @@ impl PlayerNode {
         if info.duration.is_some_and(|duration| to > duration) {
             return false;
         }
+        if !show.projector.seek(to, show.run + 1) {
+            return false;
+        }
         show.run += 1;
-        show.projector.seek(to, show.run);
         (show.next, show.ended, show.point) = (None, false, None);
         (show.place, show.sought) = (to, Some(to));
         true

@@ -4,9 +4,7 @@ use super::reel::{Frame, Reel, ReelInfo};
 use crate::film::{FilmError, Interrupt};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
-};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 /// Opens the reel; called on the projector's thread.
@@ -14,6 +12,8 @@ pub type OpenReel = Arc<dyn Fn(&Interrupt) -> Result<Box<dyn Reel>, FilmError> +
 
 /// Frames read ahead: a second or two of a film with sound.
 const AHEAD: usize = 128;
+/// Orders that wait for the thread: it looks for them after each frame.
+const ORDERS: usize = 16;
 /// While nothing more fits, orders are looked for this often.
 const FULL: Duration = Duration::from_millis(20);
 
@@ -38,7 +38,7 @@ pub enum Reading {
 
 /// The node's end. Dropping it ends the thread.
 pub struct Projector {
-    orders: Sender<Order>,
+    orders: SyncSender<Order>,
     film: Receiver<Reading>,
     interrupt: Interrupt,
 }
@@ -46,7 +46,7 @@ pub struct Projector {
 impl Projector {
     /// Errors: no thread can be started.
     pub fn start(open: OpenReel, interrupt: Interrupt) -> io::Result<Self> {
-        let (orders, their_orders) = channel();
+        let (orders, their_orders) = sync_channel(ORDERS);
         let (their_film, film) = sync_channel(AHEAD);
         let theirs = interrupt.clone();
         std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
@@ -64,9 +64,9 @@ impl Projector {
         self.film.try_recv().ok()
     }
 
-    pub fn seek(&self, to: Duration, run: u64) {
-        // A thread that has ended has nothing left to seek in.
-        let _ = self.orders.send(Order::Seek { to, run });
+    /// False when it cannot be ordered now: many orders wait already, or the thread has ended.
+    pub fn seek(&self, to: Duration, run: u64) -> bool {
+        self.orders.try_send(Order::Seek { to, run }).is_ok()
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! What follows on leaves at once. At a gap it waits, for as long as lately helped (20 ms at least, 400 ms for video and 120 ms
 //! for audio at most), then says what is lost and goes on. It does not wait where that is hopeless: when it is three quarters full, or
-//! when the graph says that what is missing was left out on purpose.
+//! when the graph says that what is missing was left out on purpose, or before a key frame where nothing else is of any use.
 
 use super::patience::Patience;
 use rivero_engine::{Body, MediaKind, MediaTime, Packet};
@@ -82,6 +82,8 @@ pub struct Reorder {
     stale: u32,
     /// The next packet has something missing before it.
     broken: bool,
+    /// What comes before the next key frame is of no use.
+    wants_key: bool,
     patience: Patience,
     now: MediaTime,
 }
@@ -99,6 +101,7 @@ impl Reorder {
             suspect: None,
             stale: 0,
             broken: false,
+            wants_key: false,
             patience: Patience::new(kind),
             now: MediaTime::ZERO,
         }
@@ -119,6 +122,11 @@ impl Reorder {
             Place::FarBehind => self.doubt(ssrc, sequence, packet),
         }
         self.shed();
+    }
+
+    /// Whether all that comes before the next key frame is of no use: then a key frame that is here waits for nothing before it.
+    pub fn want_key(&mut self, wants_key: bool) {
+        self.wants_key = wants_key;
     }
 
     /// What may leave now; call until `None`.
@@ -142,7 +150,9 @@ impl Reorder {
             return Some(self.now);
         }
         let (stream, (first, held)) = (self.stream.as_ref()?, self.held.first_key_value()?);
-        let hopeless = held.packet.discontinuity || self.held.len() >= FULL_PACKETS || self.bytes >= FULL_BYTES;
+        let full = self.held.len() >= FULL_PACKETS || self.bytes >= FULL_BYTES;
+        let useless = || self.wants_key && self.held.values().any(|held| held.packet.key);
+        let hopeless = held.packet.discontinuity || full || useless();
         let waits = *first > stream.next && !hopeless;
         Some(if waits { self.missed + self.patience.current() } else { self.now })
     }

@@ -233,6 +233,11 @@ impl CodecContext {
         self.get().frame_size.max(0) as usize
     }
 
+    /// Hz, of what was decoded last.
+    pub(in crate::coder) fn rate(&self) -> u32 {
+        self.get().sample_rate.max(0) as u32
+    }
+
     /// What an encoder wants to be known before its first frame.
     pub(in crate::coder) fn extradata(&self) -> &[u8] {
         let c = self.get();

@@ -1,0 +1,217 @@
+//! Loss in front of a decoder: no damaged picture is ever handed on, none freezes for longer than it must, and sound has no holes.
+
+use crate::look::worst_block;
+use crate::network::{JITTER, Network, ROUND_TRIP};
+use crate::signal::{channel, picture};
+use crate::stage::Stage;
+use crate::streams::{Camera, Peer, caps, tone};
+use rivero_codecs::convert::raw;
+use rivero_engine::{Body, Codec, Feedback, MediaKind, MediaTime, Packet, Picture};
+use std::sync::Arc;
+use std::time::Duration;
+
+const WIDE: u32 = 160;
+const HIGH: u32 = 128;
+const INTERVAL: Duration = Duration::from_nanos(33_333_333);
+const PICTURES: u32 = 300;
+/// How long `playout` waits at most for a packet on a path that never sends again, and on one that does so twice.
+const PATIENCE: Duration = Duration::from_millis(80);
+const MORE_PATIENCE: Duration = Duration::from_millis(145);
+/// When a decoder asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// What was seen of one run.
+struct Watched {
+    /// When it left the decoder, when it is to be shown.
+    seen: Vec<(MediaTime, Arc<Picture>)>,
+    asked: Vec<MediaTime>,
+    /// Key frames: when they were sent, and whether they arrived as a whole.
+    keys: Vec<(MediaTime, bool)>,
+    lost: u64,
+    /// Of how many pictures in a row the end did not arrive: that it is missing shows with the next.
+    silent: u32,
+}
+
+/// Sends pictures until the end, and key frames a round trip after they were asked for.
+fn watch(codec: Codec, mut network: Network) -> Watched {
+    let mut stage = Stage::new(MediaKind::Video);
+    let end = stage.sink(&raw(MediaKind::Video).unwrap());
+    stage.heard();
+    let mut camera = Camera::new(&caps(codec), WIDE, HIGH, 1_000_000);
+    // Several packets to a frame, as with larger pictures.
+    camera.packer.room = 700;
+    let (mut asked, mut keys, mut answered) = (Vec::new(), Vec::new(), 0);
+    let mut seen = Vec::new();
+    let (mut silent, mut row) = (0, 0);
+    for at in 0..PICTURES {
+        let picture = picture(WIDE, HIGH, at);
+        let now = picture.at;
+        while let Some((arrives, packet)) = network.next(now) {
+            stage.send(arrives, vec![packet]);
+        }
+        stage.wait_until(now);
+        asked.extend(stage.heard().iter().filter(|(_, what)| *what == Feedback::KeyFrame).map(|(at, _)| *at));
+        // A request takes half a round trip.
+        let arrived = asked.iter().filter(|asked| **asked + ROUND_TRIP / 2 <= now).count();
+        let key = arrived > std::mem::replace(&mut answered, arrived);
+        let packets = camera.shoot(&picture, key);
+        let is_key = packets[0].key;
+        // The first has to arrive: without any there is nothing to look at.
+        let mut arrive = |packet: Packet| match at {
+            0 => {
+                stage.send(now, vec![packet]);
+                true
+            }
+            _ => network.send(packet, now),
+        };
+        let arrived: Vec<bool> = packets.into_iter().map(&mut arrive).collect();
+        row = if arrived.ends_with(&[true]) { 0 } else { row + 1 };
+        silent = silent.max(row);
+        let whole = !arrived.contains(&false);
+        if is_key {
+            keys.push((now, whole));
+        }
+        seen.extend(end.take().into_iter().filter_map(|(at, packet)| match packet.body {
+            Body::Picture(picture) => Some((at, picture)),
+            _ => None,
+        }));
+    }
+    assert_eq!(stage.errors(), [""; 0]);
+    Watched { seen, asked, keys, lost: network.lost, silent }
+}
+
+/// What each picture shows is known by when it is to be shown; and by how it looks, for the first moments of a stream do not know
+/// how long the path is.
+fn assert_never_damaged(watched: &Watched, tolerance: f64, what: &str) {
+    let mut last = None;
+    for (_, picture) in &watched.seen {
+        assert!(last.is_none_or(|last| last < picture.at), "{what}: one after another");
+        last = Some(picture.at);
+        let due = picture.at.as_nanos() as f64 / INTERVAL.as_nanos() as f64;
+        // The path takes up to a round trip and its jitter: which of the pictures around does it show?
+        let candidates = ((due - 2.6).ceil().max(0.0) as u32)..=((due + 0.6).floor() as u32);
+        let best = candidates.map(|shown| (worst_block(picture, shown), shown)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let (worst, shown) = best.unwrap();
+        assert!(worst < tolerance, "{what}: picture {shown} is damaged: a block is off by {worst:.0}");
+    }
+}
+
+/// No freeze is longer than its reasons: what was waited for, a request and its answer, and as often again as a key frame was lost.
+fn assert_short_freezes(watched: &Watched, patience: Duration, what: &str) -> Duration {
+    // A picture misses something, which shows with the first that arrives after it; the request is heard by another.
+    let once = patience + ROUND_TRIP + INTERVAL * (3 + watched.silent) + JITTER;
+    let mut longest = Duration::ZERO;
+    for pair in watched.seen.windows(2) {
+        let (from, to) = (pair[0].0, pair[1].0);
+        let freeze = to.since(from);
+        let in_vain = watched.keys.iter().filter(|(at, whole)| !whole && (from..=to).contains(at)).count() as u32;
+        let most = once + (once.max(ASK_AGAIN) + INTERVAL) * in_vain;
+        assert!(freeze <= most, "{what}: {freeze:?} from {from:?}, though {in_vain} key frames were lost");
+        longest = longest.max(freeze);
+    }
+    let (last, end) = (watched.seen.last().unwrap().0, picture(8, 8, PICTURES).at);
+    assert!(end.since(last) < Duration::from_secs(2), "{what}: it goes on to the end");
+    longest
+}
+
+#[test]
+fn no_damaged_picture_is_shown_and_the_next_good_one_comes_soon() {
+    // (percent, in a row, sent again)
+    let paths =
+        [(1, 1, false), (2, 1, false), (5, 1, false), (10, 1, false), (5, 6, false), (10, 1, true), (5, 6, true)];
+    // AV1 and H.263 need more room for the noise of their own.
+    let codecs = [(Codec::Vp8, 20.0), (Codec::H264, 20.0), (Codec::Vp9, 24.0), (Codec::H265, 24.0), (Codec::Av1, 40.0)];
+    for (codec, tolerance) in codecs {
+        for (seed, (loss, burst, again)) in (1..).zip(paths) {
+            let what = format!("{} with {loss} % lost, {burst} in a row, {again}", codec.name());
+            let watched = watch(codec, Network::new(seed, loss, burst, again));
+            assert_never_damaged(&watched, tolerance, &what);
+            let patience = if again { MORE_PATIENCE } else { PATIENCE };
+            let longest = assert_short_freezes(&watched, patience, &what);
+            let Watched { seen, asked, keys, lost, .. } = watched;
+            // No storm: one for each freeze, and each key frame that was lost.
+            assert!(asked.len() <= keys.len() + 2, "{what}: {} requests, {} key frames", asked.len(), keys.len());
+            let waited = asked.windows(2).filter(|pair| pair[1].since(pair[0]) < ROUND_TRIP / 2).count();
+            assert_eq!(waited, 0, "{what}: asked again before any answer could come");
+            println!(
+                "{what:<50}: {lost:>3} packets never came, {} of {PICTURES} pictures, {} requests, longest freeze {} ms",
+                seen.len(),
+                asked.len(),
+                longest.as_millis(),
+            );
+            assert!(lost > 0 || again, "{what}: nothing was lost");
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_again_in_time_costs_no_picture() {
+    let watched = watch(Codec::Vp8, Network::new(4, 3, 1, true));
+    assert!(watched.asked.len() <= 1, "{:?}", watched.asked);
+    assert!(watched.seen.len() as u32 > PICTURES - 8, "{} pictures", watched.seen.len());
+    assert_never_damaged(&watched, 20.0, "sent again");
+}
+
+/// The tone, as it leaves the chain of `from` to PCMU: (rate, samples, how many packets were lost).
+fn hear(from: Codec, seconds: f64, mut network: Network) -> (Vec<f64>, u64) {
+    let mut stage = Stage::new(MediaKind::Audio);
+    let end = stage.sink(&caps(Codec::Pcmu));
+    let mut packets: Vec<(MediaTime, Packet)> = Vec::new();
+    for (number, packet) in tone(&caps(from), seconds).into_iter().enumerate() {
+        let sent = packet.entered;
+        if number < 3 {
+            packets.push((sent + ROUND_TRIP / 2, packet));
+        } else {
+            network.send(packet, sent);
+        }
+    }
+    while let Some(arrived) = network.next(MediaTime::from_millis(100_000_000)) {
+        packets.push(arrived);
+    }
+    for (at, mut packet) in packets {
+        packet.entered = at;
+        stage.send(at, vec![packet]);
+    }
+    let heard = Peer::new(&caps(Codec::Pcmu)).listen(&end.packets());
+    let stamps: Vec<u32> = heard.iter().map(|(stamp, _)| *stamp).collect();
+    assert!(stamps.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == 160), "{from:?}: time goes on evenly");
+    let sounds: Vec<_> = heard.into_iter().flat_map(|(_, sounds)| sounds).collect();
+    (channel(&sounds, 0), network.lost)
+}
+
+/// The amplitude of a tone that is as loud.
+fn level(part: &[f64]) -> f64 {
+    (2.0 * part.iter().map(|s| s * s).sum::<f64>() / part.len() as f64).sqrt()
+}
+
+/// Seconds of the longest time in which nothing is heard.
+fn longest_hole(samples: &[f64]) -> f64 {
+    let (mut longest, mut run) = (0, 0);
+    for sample in samples {
+        run = if sample.abs() < 0.02 { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    f64::from(longest) / 8000.0
+}
+
+#[test]
+fn sound_that_is_lost_is_concealed() {
+    for (seed, (loss, burst)) in (1..).zip([(1, 1), (2, 1), (5, 1), (10, 1), (6, 3)]) {
+        let (samples, lost) = hear(Codec::Opus, 20.0, Network::new(seed, loss, burst, false));
+        assert!(lost > 0);
+        // As long as it was: neither the holes nor what fills them make it longer or shorter.
+        let off = (samples.len() as f64 / 8000.0 - 20.0).abs();
+        assert!(off < 0.15, "{loss} %: {off} s");
+        let quietest = samples[1600..samples.len() - 800].chunks_exact(800).map(level).fold(1.0, f64::min);
+        let hole = longest_hole(&samples[1600..samples.len() - 800]);
+        println!(
+            "opus with {loss} % lost, {burst} in a row: {lost} packets, in 100 ms at least {quietest:.2}, longest hole {hole:.3} s"
+        );
+        assert!(quietest > 0.12, "{loss} %: {quietest}");
+        assert!(hole < 0.02, "{loss} %: silent for {hole} s");
+    }
+    // Nothing is made up for a codec that cannot: silence takes its place, for as long as what was lost.
+    let (samples, _) = hear(Codec::Pcma, 20.0, Network::new(3, 5, 1, false));
+    assert!((samples.len() as f64 / 8000.0 - 20.0).abs() < 0.15);
+    assert!(longest_hole(&samples[1600..samples.len() - 800]) < 0.085);
+}
