@@ -12,3 +12,4 @@ pub mod film;
 pub mod payload;
 pub mod player;
 pub mod playout;
+pub mod recorder;

@@ -22,6 +22,6 @@ mod writer;
 pub use decoder::{Decoded, TrackDecoder};
 pub use error::FilmError;
 pub use interrupt::Interrupt;
-pub use place::Scheme;
+pub use place::{Scheme, path_of};
 pub use reader::{OpenOptions, Reader, RtspTransport, Track, Unit};
 pub use writer::{Format, Summary, Target, WriteSeek, Writer, WriterOptions, WriterTrack};

@@ -119,6 +119,19 @@ pub(super) fn locate(uri: &str, options: &OpenOptions) -> Result<Place, FilmErro
     }
 }
 
+/// The path that a URI names which is to be written to.
+///
+/// # Errors
+/// It is no path and no URI of a file.
+pub fn path_of(uri: &str) -> Result<PathBuf, FilmError> {
+    match scheme_of(uri) {
+        None if !uri.is_empty() && !uri.contains('\0') => Ok(PathBuf::from(uri)),
+        None => Err(FilmError::BadUri("empty, or with a zero inside")),
+        Some(name) if name.eq_ignore_ascii_case("file") => file_path(&uri[name.len() + 1..]),
+        Some(name) => Err(FilmError::Scheme(name.to_owned())),
+    }
+}
+
 /// `//host/path`, `///path` or `/path` (RFC 8089), percent-encoded.
 pub(super) fn file_path(rest: &str) -> Result<PathBuf, FilmError> {
     let path = match rest.strip_prefix("//") {

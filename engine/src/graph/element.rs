@@ -103,6 +103,11 @@ impl Element {
         }
     }
 
+    /// Says what an input takes, before its node has said anything of it.
+    pub fn take(&self, input: Port, takes: Takes) {
+        self.inner.facts.set_takes(input, takes);
+    }
+
     /// The name that drawings show.
     pub fn set_label(&self, label: impl Into<String>) {
         *self.inner.label.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = label.into();

@@ -2,6 +2,7 @@
 
 use super::media::Media;
 use super::player_endpoint::PlayerFace;
+use super::recorder_endpoint::RecorderFace;
 use super::rtp_endpoint::RtpFace;
 use super::webrtc_endpoint::WebRtcFace;
 use crate::bindings::{Made, Make};
@@ -30,6 +31,7 @@ pub enum Role {
     WebRtc(Box<WebRtcFace>),
     Rtp(Box<RtpFace>),
     Player(PlayerFace),
+    Recorder(RecorderFace),
 }
 
 pub struct HubFace {
@@ -120,9 +122,7 @@ pub fn pipeline(object: &Object) -> Result<&PipelineFace, Error> {
 pub fn webrtc(object: &Object) -> Result<&WebRtcFace, Error> {
     match &element(object)?.role {
         Role::WebRtc(face) => Ok(face),
-        Role::Plain | Role::HubPort(_) | Role::Rtp(_) | Role::Player(_) => {
-            Err(Error::ObjectNotFound("Invalid object".to_owned()))
-        }
+        _ => Err(Error::ObjectNotFound("Invalid object".to_owned())),
     }
 }
 

@@ -13,6 +13,7 @@ mod media_pipeline;
 mod negotiator;
 mod notices;
 mod player_endpoint;
+mod recorder_endpoint;
 mod rtp_endpoint;
 mod sdp_endpoint;
 mod stats;
@@ -38,6 +39,7 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
     rtp_endpoint::bind(bindings, media);
     uri_endpoint::bind(bindings);
     player_endpoint::bind(bindings, media);
+    recorder_endpoint::bind(bindings, media);
 }
 
 #[cfg(test)]

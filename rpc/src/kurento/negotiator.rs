@@ -21,7 +21,7 @@ pub fn negotiator(object: &Object) -> Result<Negotiator<'_>, Error> {
     match &element(object)?.role {
         Role::WebRtc(face) => Ok(Negotiator::WebRtc(face)),
         Role::Rtp(face) => Ok(Negotiator::Rtp(face)),
-        Role::Plain | Role::HubPort(_) | Role::Player(_) => Err(Error::ObjectNotFound("Invalid object".to_owned())),
+        _ => Err(Error::ObjectNotFound("Invalid object".to_owned())),
     }
 }
 

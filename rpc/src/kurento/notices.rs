@@ -2,13 +2,15 @@
 //!
 //! Workers must not wait: a notice goes into a bounded queue, and a task of the RPC side makes events of them, in order.
 
+use super::face::{ElementFace, Role, element};
 use super::media::Media;
 use super::uri_endpoint::state_name;
 use super::values::{connected, flowing, members, typed};
 use super::webrtc_endpoint::{candidate_pair, dtls_connection};
 use crate::objects::Object;
 use rivero_codecs::film::FilmError;
-use rivero_codecs::player::PlayerEvent;
+use rivero_codecs::player::{PlayState, PlayerEvent};
+use rivero_codecs::recorder::{RecorderCommand, RecorderEvent};
 use rivero_engine::notice::{ErrorKind, Notice, NoticeSink, What};
 use rivero_transport::rtp_endpoint::RtpEvent;
 use rivero_transport::webrtc::WebRtcEvent;
@@ -102,11 +104,54 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
                     Ok(event) => {
                         let (name, data) = player_event(&event);
                         emit(name, data);
+                        if matches!(*event, PlayerEvent::End) {
+                            end_recorders(media, object);
+                        }
                     }
-                    Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
+                    Err(other) => match other.downcast::<RecorderEvent>() {
+                        Ok(event) => recorder_event(*event, object, &emit),
+                        Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
+                    },
                 },
             },
         },
+    }
+}
+
+/// Recorders of what has ended stop where they were told to.
+fn end_recorders(media: &Media, source: &Object) {
+    let Ok(face) = element(source) else { return };
+    for connection in face.element.sinks(None, None) {
+        let Some(sink) = media.object(connection.sink) else { continue };
+        let ends = |face: &&ElementFace| matches!(&face.role, Role::Recorder(face) if face.stop_on_end_of_stream);
+        let Some(recorder) = element(&sink).ok().filter(ends).map(|face| face.element.clone()) else { continue };
+        // Notices are not held up for that.
+        tokio::spawn(async move { recorder.tell(RecorderCommand::Stop { reply: None }).await });
+    }
+}
+
+fn recorder_event(event: RecorderEvent, object: &Object, emit: &impl Fn(&str, Json)) {
+    match event {
+        RecorderEvent::State(state) => {
+            emit("UriEndpointStateChanged", json!({ "state": state_name(state) }));
+            let name = match state {
+                PlayState::Start => "Recording",
+                PlayState::Pause => "Paused",
+                PlayState::Stop => "Stopped",
+            };
+            emit(name, json!({}));
+        }
+        RecorderEvent::Written(summary) => tracing::info!(object = object.id(), ?summary, "recorded"),
+        RecorderEvent::Failed(why) => {
+            tracing::error!(object = object.id(), "a recording fails: {why}");
+            let description = format!("The recording fails: {why}");
+            emit("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": description }));
+        }
+        RecorderEvent::Late(_) => {
+            tracing::warn!(object = object.id(), "the place of a recording is too slow: frames are left out");
+            let description = "The place of the recording is too slow: frames are left out";
+            emit("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": description }));
+        }
     }
 }
 

@@ -72,12 +72,12 @@ async fn play(call: Call) -> Answer {
     tell(&call.object, PlayerCommand::Play).await
 }
 
-pub async fn pause(call: Call) -> Answer {
-    tell(&call.object, PlayerCommand::Pause).await
+pub async fn pause(object: &Object) -> Answer {
+    tell(object, PlayerCommand::Pause).await
 }
 
-pub async fn stop(call: Call) -> Answer {
-    tell(&call.object, PlayerCommand::Stop).await
+pub async fn stop(object: &Object) -> Answer {
+    tell(object, PlayerCommand::Stop).await
 }
 
 pub async fn report(object: &Object) -> Result<PlayerReport, Error> {

@@ -1,6 +1,7 @@
 //! `UriEndpoint`: where media comes from or goes to.
 
 use super::face::{Role, element};
+use super::{player_endpoint, recorder_endpoint};
 use crate::bindings::{Answer, Bindings, Call};
 use crate::error::Error;
 use crate::objects::Object;
@@ -13,8 +14,8 @@ pub fn bind(bindings: &mut Bindings) {
     bindings
         .getter(CLASS, "uri", async |call: Call| -> Answer { Ok(uri(&call.object)?.into()) })
         .getter(CLASS, "state", async |call: Call| -> Answer { Ok(state_name(state(&call.object).await?)) })
-        .method(CLASS, "pause", super::player_endpoint::pause)
-        .method(CLASS, "stop", super::player_endpoint::stop);
+        .method(CLASS, "pause", pause)
+        .method(CLASS, "stop", stop);
 }
 
 /// The URI as Kurento reads it: slashes may be escaped, and what has no scheme lies under the default path.
@@ -37,12 +38,36 @@ pub fn state_name(state: PlayState) -> Json {
 fn uri(object: &Object) -> Result<&str, Error> {
     match &element(object)?.role {
         Role::Player(face) => Ok(&face.uri),
+        Role::Recorder(face) => Ok(&face.uri),
         _ => Err(Error::ObjectNotFound("Invalid object".to_owned())),
     }
 }
 
+fn records(object: &Object) -> Result<bool, Error> {
+    Ok(matches!(element(object)?.role, Role::Recorder(_)))
+}
+
 async fn state(object: &Object) -> Result<PlayState, Error> {
-    Ok(super::player_endpoint::report(object).await?.state)
+    if records(object)? {
+        return recorder_endpoint::state(object).await;
+    }
+    Ok(player_endpoint::report(object).await?.state)
+}
+
+async fn pause(call: Call) -> Answer {
+    if records(&call.object)? {
+        recorder_endpoint::pause(&call.object).await
+    } else {
+        player_endpoint::pause(&call.object).await
+    }
+}
+
+async fn stop(call: Call) -> Answer {
+    if records(&call.object)? {
+        recorder_endpoint::stop(&call.object).await
+    } else {
+        player_endpoint::stop(&call.object).await
+    }
 }
 
 #[cfg(test)]

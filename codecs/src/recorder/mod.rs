@@ -1,0 +1,70 @@
+//! Records what the graph gives: frames go into a file as they are coded where its format takes that.
+//!
+//! Enters: frames with their times on the pipeline's clock, and orders (record, pause, stop). Leaves: a file that is whole at every
+//! moment, and what happened. Paused time is cut out; all other gaps stay what they were. It must never know who is recorded.
+//!
+//! The `scribe` is a thread that writes; the node never waits for it, and bounds what waits for the disk.
+
+mod node;
+mod profile;
+mod scribe;
+
+pub use profile::Profile;
+pub use scribe::OpenTarget;
+
+use crate::film::{FilmError, Summary, WriterOptions};
+use crate::player::PlayState;
+use node::RecorderNode;
+use rivero_engine::graph::NodeSpec;
+use rivero_engine::node::{DEFAULT, PortSpec};
+use rivero_engine::{Element, MediaKind};
+use tokio::sync::oneshot;
+
+/// What a recorder's node is told.
+pub enum RecorderCommand {
+    Record,
+    Pause,
+    /// Answers when the file is complete.
+    Stop {
+        reply: Option<oneshot::Sender<()>>,
+    },
+    Report {
+        reply: oneshot::Sender<PlayState>,
+    },
+}
+
+/// What a recorder's node tells.
+#[derive(Debug)]
+pub enum RecorderEvent {
+    /// `Start` once something is written.
+    State(PlayState),
+    /// What became of the file: told when it is complete, behind the state.
+    Written(Summary),
+    /// It goes on without this: the disk is too slow, or full.
+    Failed(FilmError),
+    /// So many frames were left out since the disk could not take them.
+    Late(u64),
+}
+
+/// The inputs of a recorder's node.
+const AUDIO: usize = 0;
+const VIDEO: usize = 1;
+
+/// How to make a recorder's element. Follow with [`take_what_fits`].
+pub fn recorder(label: String, profile: Profile, open: OpenTarget, options: WriterOptions) -> NodeSpec {
+    let port = |kind| PortSpec::new(kind, DEFAULT);
+    NodeSpec {
+        class: "RecorderEndpoint",
+        label,
+        inputs: vec![port(MediaKind::Audio), port(MediaKind::Video)],
+        outputs: Vec::new(),
+        build: Box::new(move |_| Box::new(RecorderNode::new(profile, open, options))),
+        worker: None,
+    }
+}
+
+/// Says what a recorder takes, before anything is connected to it.
+pub fn take_what_fits(element: &Element, profile: Profile) {
+    element.take(AUDIO, profile.takes(MediaKind::Audio));
+    element.take(VIDEO, profile.takes(MediaKind::Video));
+}

@@ -1,0 +1,273 @@
+//! The worker half of a recorder.
+
+use super::profile::{Profile, track};
+use super::scribe::{Line, OpenTarget, Refused, Scribe};
+use super::{AUDIO, RecorderCommand, RecorderEvent, VIDEO};
+use crate::film::{FilmError, WriterOptions};
+use crate::player::PlayState;
+use rivero_engine::{Body, Caps, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// While nothing comes the file is told the time this often; while it is completed the node looks this often whether it is.
+const TICK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(10);
+/// A key frame that does not come is asked for again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// So long what comes waits for the other track: what a track holds is settled when the file begins.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Frames that wait for that at most.
+const MOST_EARLY: usize = 512;
+/// What goes on after a pause follows what was before by this.
+const SEAM: Duration = Duration::from_millis(40);
+
+pub struct RecorderNode {
+    profile: Profile,
+    open: OpenTarget,
+    options: WriterOptions,
+    /// As told; a recording that waits for its first frame is still what it was before.
+    state: PlayState,
+    wanted: PlayState,
+    scribe: Option<Scribe>,
+    stopped: bool,
+    replies: Vec<oneshot::Sender<()>>,
+    /// What came last at each input.
+    caps: [Option<Caps>; 2],
+    /// By input: the number of the track in the file.
+    tracks: [Option<usize>; 2],
+    /// Cut out of the time line so far, and since when it is paused.
+    cut: Duration,
+    paused: Option<MediaTime>,
+    /// Of each input: nothing is taken before a key frame.
+    waits: [bool; 2],
+    asked: Option<MediaTime>,
+    left_out: u64,
+    /// What waits for the file to begin.
+    early: Vec<(usize, Packet)>,
+    /// When what was recorded last is shown.
+    last: MediaTime,
+}
+
+impl RecorderNode {
+    pub fn new(profile: Profile, open: OpenTarget, options: WriterOptions) -> Self {
+        RecorderNode {
+            profile,
+            open,
+            options,
+            state: PlayState::Stop,
+            wanted: PlayState::Stop,
+            scribe: None,
+            stopped: false,
+            replies: Vec::new(),
+            caps: [None, None],
+            tracks: [None, None],
+            cut: Duration::ZERO,
+            paused: None,
+            waits: [true; 2],
+            asked: None,
+            left_out: 0,
+            early: Vec::new(),
+            last: MediaTime::ZERO,
+        }
+    }
+
+    fn command(&mut self, command: RecorderCommand, out: &mut Outbox) {
+        match command {
+            RecorderCommand::Record if !self.stopped => self.record(out),
+            RecorderCommand::Pause if !self.stopped => self.pause(out),
+            RecorderCommand::Record | RecorderCommand::Pause => {
+                tracing::error!("a recorder that was stopped records nothing more");
+            }
+            RecorderCommand::Stop { reply } => self.stop(reply, out),
+            RecorderCommand::Report { reply } => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.state);
+            }
+        }
+    }
+
+    fn record(&mut self, out: &mut Outbox) {
+        if self.wanted == PlayState::Start {
+            return;
+        }
+        self.wanted = PlayState::Start;
+        self.waits = [true; 2];
+        self.ask(out);
+        out.wake_at(Some(out.now() + TICK));
+    }
+
+    fn pause(&mut self, out: &mut Outbox) {
+        if self.wanted == PlayState::Pause {
+            return;
+        }
+        self.wanted = PlayState::Pause;
+        self.early.clear();
+        // What is cut out begins behind what was recorded.
+        self.paused.get_or_insert(if self.scribe.is_some() { self.last } else { out.now() });
+        self.enter(PlayState::Pause, out);
+    }
+
+    fn stop(&mut self, reply: Option<oneshot::Sender<()>>, out: &mut Outbox) {
+        self.replies.extend(reply);
+        if !std::mem::replace(&mut self.stopped, true) {
+            self.wanted = PlayState::Stop;
+            if let Some(scribe) = &mut self.scribe {
+                scribe.finish();
+            }
+        }
+        self.look(out);
+    }
+
+    /// Whether the file is complete; if so that is told.
+    fn look(&mut self, out: &mut Outbox) {
+        let outcome = match &self.scribe {
+            None => None,
+            Some(scribe) => match scribe.outcome() {
+                Some(outcome) => Some(outcome),
+                None => return out.wake_at(Some(out.now() + LOOK)),
+            },
+        };
+        self.scribe = None;
+        if self.state != PlayState::Stop || outcome.is_some() {
+            self.enter(PlayState::Stop, out);
+        }
+        match outcome {
+            Some(Ok(summary)) => out.tell(RecorderEvent::Written(summary)),
+            Some(Err(why)) => out.tell(RecorderEvent::Failed(why)),
+            None => {}
+        }
+        for reply in self.replies.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.send(());
+        }
+    }
+
+    fn enter(&mut self, state: PlayState, out: &mut Outbox) {
+        self.state = state;
+        out.tell(RecorderEvent::State(state));
+    }
+
+    fn take(&mut self, port: usize, packet: Packet, out: &mut Outbox) {
+        let Body::Coded(frame) = &packet.body else { return };
+        if self.wanted != PlayState::Start || self.stopped || !self.profile.has(packet.kind()) {
+            return;
+        }
+        if port == VIDEO && self.waits[VIDEO] && !packet.key {
+            return self.ask_again(out);
+        }
+        // Sound begins with the picture, where there is one to wait for.
+        if port == AUDIO && self.waits[VIDEO] && self.profile.video && self.caps[VIDEO].is_some() {
+            return;
+        }
+        self.caps[port] = Some(packet.caps.clone());
+        self.waits[port] = false;
+        if let Some(paused) = self.paused.take() {
+            self.cut += frame.at.since(paused).saturating_sub(SEAM);
+        }
+        if self.scribe.is_none() {
+            self.early.push((port, packet));
+            return self.begin_if_ready(out);
+        }
+        self.write(port, &packet, out);
+    }
+
+    fn begin_if_ready(&mut self, out: &mut Outbox) {
+        let first = self.early.first().map_or(out.now(), |(_, packet)| packet.entered);
+        let known = |port: usize, wanted: bool| !wanted || self.caps[port].is_some();
+        let all = known(AUDIO, self.profile.audio) && known(VIDEO, self.profile.video);
+        let enough = self.early.len() >= MOST_EARLY || out.now().since(first) >= PATIENCE;
+        if !self.early.is_empty() && (all || enough) && self.begin(out) {
+            for (port, packet) in std::mem::take(&mut self.early) {
+                self.write(port, &packet, out);
+            }
+        }
+    }
+
+    fn write(&mut self, port: usize, packet: &Packet, out: &mut Outbox) {
+        let Body::Coded(frame) = &packet.body else { return };
+        let (Some(scribe), Some(track)) = (&self.scribe, self.tracks[port]) else { return };
+        self.last = self.last.max(frame.at);
+        let line = Line::Frame { track, data: frame.data.clone(), at: frame.at - self.cut, key: packet.key };
+        match scribe.put(line) {
+            Ok(()) if self.state != PlayState::Start => self.enter(PlayState::Start, out),
+            Ok(()) => {}
+            Err(Refused::Full) => {
+                if self.left_out == 0 {
+                    out.tell(RecorderEvent::Late(1));
+                }
+                self.left_out += 1;
+                self.waits[port] = port == VIDEO;
+            }
+            Err(Refused::Ended) => {
+                self.stopped = true;
+                self.look(out);
+            }
+        }
+    }
+
+    /// Starts the file. What its tracks hold is settled now.
+    fn begin(&mut self, out: &mut Outbox) -> bool {
+        let mut tracks = Vec::new();
+        for (port, kind) in [(VIDEO, MediaKind::Video), (AUDIO, MediaKind::Audio)] {
+            if self.profile.has(kind) {
+                let caps = self.caps[port].clone().unwrap_or_else(|| self.profile.expected(kind));
+                out.takes(port, self.profile.takes_only(&caps));
+                self.tracks[port] = Some(tracks.len());
+                tracks.push(track(&caps));
+            }
+        }
+        match Scribe::start(self.open.clone(), self.profile.format, tracks, self.options) {
+            Ok(scribe) => self.scribe = Some(scribe),
+            Err(why) => {
+                self.stopped = true;
+                out.tell(RecorderEvent::Failed(FilmError::from(why)));
+            }
+        }
+        out.wake_at(Some(out.now() + TICK));
+        self.scribe.is_some()
+    }
+
+    fn ask(&mut self, out: &mut Outbox) {
+        self.asked = Some(out.now());
+        out.feedback(VIDEO, Feedback::KeyFrame);
+    }
+
+    fn ask_again(&mut self, out: &mut Outbox) {
+        if self.asked.is_none_or(|asked| out.now().since(asked) >= ASK_AGAIN) {
+            self.ask(out);
+        }
+    }
+
+    fn tick(&mut self, out: &mut Outbox) {
+        if self.stopped {
+            return self.look(out);
+        }
+        if self.scribe.is_none() {
+            self.begin_if_ready(out);
+            return out.wake_at((self.wanted == PlayState::Start).then(|| out.now() + TICK));
+        }
+        let Some(scribe) = &self.scribe else { return };
+        let running = self.wanted == PlayState::Start && self.paused.is_none();
+        let told = if running { scribe.put(Line::Now(out.now() - self.cut)) } else { Ok(()) };
+        // One that cannot be told now, as the disk is behind, is told with the next frame.
+        if let Err(Refused::Ended) = told {
+            self.stopped = true;
+            return self.look(out);
+        }
+        out.wake_at(Some(out.now() + TICK));
+    }
+}
+
+impl Node for RecorderNode {
+    fn handle(&mut self, input: Input, out: &mut Outbox) {
+        match input {
+            Input::Media { port, packet, .. } => self.take(port, packet, out),
+            Input::Command(command) => match command.downcast::<RecorderCommand>() {
+                Ok(command) => self.command(*command, out),
+                Err(_) => debug_assert!(false, "a recorder is told to record, pause, stop or report"),
+            },
+            Input::Deadline => self.tick(out),
+            Input::Feedback { .. } => {}
+        }
+    }
+}
