@@ -5,7 +5,7 @@ use super::raw;
 use crate::coder::{DecodedPicture, VideoDecoder};
 use crate::payload::{Depayload, Frame, Loss, Piece, depayload};
 use crate::playout::{Reorder, Step, Timeline};
-use rivero_engine::{Body, Caps, CodingSettings, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet};
+use rivero_engine::{Body, Caps, Codec, CodingSettings, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,6 +146,10 @@ impl VideoDecode {
     }
 
     fn ask(&mut self, out: &mut Outbox) {
+        // Every picture stands for itself there.
+        if self.from.codec() == Codec::Mjpeg {
+            return;
+        }
         let now = out.now();
         let waits = |asked: &Asked| !asked.answered && now.since(asked.at) < ASK_AGAIN;
         if !self.asked.as_ref().is_some_and(waits) {

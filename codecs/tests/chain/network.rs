@@ -1,6 +1,6 @@
 //! A path that loses, delays and reorders, by dice with fixed seeds.
 
-use rivero_engine::{Body, MediaTime, Packet};
+use rivero_engine::{MediaTime, Packet};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -85,9 +85,4 @@ impl Network {
         let at = entry.key().0;
         (at <= end).then(|| (at, entry.remove()))
     }
-}
-
-pub fn sequence(packet: &Packet) -> u64 {
-    let Body::Rtp(rtp) = &packet.body else { panic!("no RTP: {packet:?}") };
-    rtp.sequence
 }

@@ -88,9 +88,15 @@ impl Camera {
     }
 
     pub fn shoot(&mut self, picture: &Picture, key: bool) -> Vec<Packet> {
+        let frame = self.film(picture, key);
+        self.packer.pack(&frame)
+    }
+
+    pub fn film(&mut self, picture: &Picture, key: bool) -> EncodedFrame {
         let mut frames = Vec::new();
         self.encoder.encode(picture, key, &mut frames).unwrap();
-        frames.iter().flat_map(|frame| self.packer.pack(frame)).collect()
+        assert_eq!(frames.len(), 1);
+        frames.remove(0)
     }
 }
 
