@@ -172,6 +172,7 @@ fn what_is_sent_again_in_time_costs_no_picture() {
 fn hear(from: Codec, seconds: f64, mut network: Network) -> (Vec<f64>, u64) {
     let mut stage = Stage::new(MediaKind::Audio);
     let end = stage.sink(&caps(Codec::Pcmu));
+    let decoded = stage.sink(&raw(MediaKind::Audio).unwrap());
     let mut packets: Vec<(MediaTime, Packet)> = Vec::new();
     for (number, packet) in tone(&caps(from), seconds).into_iter().enumerate() {
         let sent = packet.entered;
@@ -188,11 +189,24 @@ fn hear(from: Codec, seconds: f64, mut network: Network) -> (Vec<f64>, u64) {
         packet.entered = at;
         stage.send(at, vec![packet]);
     }
+    assert_apart(&decoded.packets(), from);
     let heard = Peer::new(&caps(Codec::Pcmu)).listen(&end.packets());
     let stamps: Vec<u32> = heard.iter().map(|(stamp, _)| *stamp).collect();
     assert!(stamps.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == 160), "{from:?}: time goes on evenly");
     let sounds: Vec<_> = heard.into_iter().flat_map(|(_, sounds)| sounds).collect();
     (channel(&sounds, 0), network.lost)
+}
+
+/// What is made up for a loss does not reach far into what came after it.
+fn assert_apart(packets: &[Packet], from: Codec) {
+    let mut end = None;
+    for packet in packets {
+        let Body::Sound(sound) = &packet.body else { panic!("no sound") };
+        let over = end.map_or(Duration::ZERO, |end: MediaTime| end.since(sound.at));
+        assert!(over <= Duration::from_millis(11), "{from:?}: {over:?} too much at {:?}", sound.at);
+        let length = sound.frames() as u64 * 1_000_000_000 / u64::from(sound.rate);
+        end = Some(sound.at + Duration::from_nanos(length));
+    }
 }
 
 /// The amplitude of a tone that is as loud.

@@ -84,6 +84,7 @@ fn a_source_that_turns_to_another_codec_is_converted_anew() {
     other.packer.ssrc = 78;
     shoot(&mut stage, &mut other, 8..16);
     let after = end.packets();
+    assert_eq!(stage.key_requests(), 0, "nobody takes the new codec for the old");
     assert_ne!(ssrcs(&before), ssrcs(&after), "whoever forwards the packets must know that this is another stream");
     assert_eq!((ssrcs(&before).len(), ssrcs(&after).len()), (1, 1));
     assert!(Peer::new(&caps(Codec::Vp9)).watch(&before).len() >= 7);
@@ -120,7 +121,9 @@ fn a_viewer_gets_his_key_frame_and_the_publisher_is_not_asked() {
     let first = end.packets();
     assert!(first[0].key, "the very next picture");
     stage.say(&end, Feedback::KeyFrame);
-    shoot(&mut stage, &mut camera, 13..30);
+    shoot(&mut stage, &mut camera, 13..21);
+    assert!(end.packets().iter().all(|packet| !packet.key), "not at once again");
+    shoot(&mut stage, &mut camera, 21..40);
     let keys = end.packets().iter().filter(|packet| packet.key).count();
     assert_eq!(keys, 1, "the second request is heard a little later, and once");
     assert_eq!(stage.key_requests(), 0);
@@ -137,6 +140,48 @@ fn a_key_frame_that_does_not_come_is_asked_for_again_but_not_in_a_storm() {
     let asked: Vec<MediaTime> = stage.heard().into_iter().map(|(at, _)| at).collect();
     assert!((8..=11).contains(&asked.len()), "{asked:?}");
     assert!(asked.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(200)), "{asked:?}");
+}
+
+#[test]
+fn a_key_frame_that_comes_spoilt_is_asked_for_at_once_and_a_whole_one_waits_for_nothing() {
+    let mut stage = Stage::new(MediaKind::Video);
+    let end = stage.sink(&raw(MediaKind::Video).unwrap());
+    stage.heard();
+    let mut camera = camera(Codec::H264);
+    camera.packer.room = 400;
+    shoot(&mut stage, &mut camera, 0..5);
+    camera.packer.sequence += 3;
+    shoot(&mut stage, &mut camera, 5..9);
+    let asked = stage.heard();
+    assert_eq!(asked.len(), 1);
+    end.packets();
+    let spoilt = picture(WIDE, HIGH, 9);
+    let mut packets = camera.shoot(&spoilt, true);
+    packets.remove(1);
+    stage.send(spoilt.at, packets);
+    shoot(&mut stage, &mut camera, 10..15);
+    let again = stage.heard();
+    assert_eq!(again.len(), 1);
+    let between = again[0].0.since(asked[0].0);
+    assert!(between < Duration::from_millis(190), "{between:?}");
+    assert!(end.packets().is_empty());
+    // The packets just before the next one are missing too; it is whole itself.
+    camera.packer.sequence += 2;
+    let good = picture(WIDE, HIGH, 15);
+    stage.send(good.at, camera.shoot(&good, true));
+    assert_eq!(pictures(&end).len(), 1, "nothing before it is of any use");
+}
+
+/// What waited for a packet that was sent again is late by no fault of the encoder.
+#[test]
+fn pictures_that_a_network_held_up_are_encoded() {
+    let (mut stage, end) = stage(Codec::Vp8);
+    let mut camera = camera(Codec::H264);
+    for number in 0..30 {
+        let picture = picture(WIDE, HIGH, number);
+        stage.send(picture.at + Duration::from_millis(450), camera.shoot(&picture, false));
+    }
+    assert!(Peer::new(&caps(Codec::Vp8)).watch(&end.packets()).len() >= 29);
 }
 
 #[test]
@@ -172,13 +217,13 @@ fn an_encoder_that_fails_says_so_once_and_is_tried_with_another_size() {
     let (mut stage, end) = stage(Codec::H263);
     let mut camera = Camera::new(&caps(Codec::Vp8), 24, 2, 1_000_000);
     // Nothing of two pixels is left for H.263, which goes by four.
-    for number in 0..20 {
+    for number in 0..75 {
         let small = Picture { height: 2, ..picture(24, 24, number) };
         stage.send(small.at, camera.shoot(&small, false));
     }
     assert_eq!(stage.errors().len(), 1);
     assert!(end.packets().is_empty());
-    for number in 20..30 {
+    for number in 75..85 {
         let picture = picture(WIDE, HIGH, number);
         stage.send(picture.at, camera.shoot(&picture, false));
     }

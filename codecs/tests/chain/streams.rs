@@ -168,14 +168,17 @@ impl Peer {
         let keys: Vec<u32> = packets.iter().filter(|packet| packet.key).map(stamp).collect();
         let mut decoder = VideoDecoder::new(self.caps.codec()).unwrap();
         let mut seen = Vec::new();
+        let mut key_frames = 0;
         for frame in self.read(packets) {
             assert_eq!(keys.contains(&frame.timestamp), frame.key, "{}: the key flag tells the truth", self.caps);
             let mut pictures = Vec::new();
             decoder.decode(&frame.data, MediaTime::ZERO, &mut pictures).unwrap();
             assert_eq!(pictures.len(), 1, "{}", self.caps);
             assert!(!pictures[0].damaged, "{}", self.caps);
+            key_frames += usize::from(frame.key);
             seen.push((frame.timestamp, pictures.remove(0).picture));
         }
+        assert_eq!(keys.len(), key_frames, "{}: the first packet of a key frame is marked, and no other", self.caps);
         seen
     }
 

@@ -261,3 +261,17 @@ proptest! {
         prop_assert_eq!(reorder.bytes(), 0);
     }
 }
+
+#[test]
+fn whoever_needs_a_key_frame_waits_for_nothing_before_it() {
+    let mut reorder = Reorder::new(MediaKind::Video);
+    assert_eq!(through(&mut reorder, &[10, 12], 0), "10");
+    reorder.want_key(true);
+    assert_eq!(popped(&mut reorder, ms(1)), "", "what is missing may still be of use");
+    reorder.push(packet(15).key(true), ms(2));
+    assert_eq!(reorder.due(), Some(ms(2)));
+    assert_eq!(popped(&mut reorder, ms(2)), "lost 11+1 12! lost 13+2 15!");
+    // Of the key frame itself nothing is given up too soon.
+    assert_eq!(through(&mut reorder, &[17], 3), "");
+    assert_eq!(through(&mut reorder, &[16], 4), "16 17");
+}
