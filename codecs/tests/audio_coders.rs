@@ -182,3 +182,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn opus_makes_up_the_nearest_number_of_its_frames() {
+    let mut encoder = AudioEncoder::new(Codec::Opus, AudioSettings::usual(Codec::Opus)).unwrap();
+    let mut decoder = AudioDecoder::new(Codec::Opus, 48_000, 2, &[]).unwrap();
+    let (mut frames, mut sounds) = (Vec::new(), Vec::new());
+    encoder.encode(&tone(48_000, 2, 440.0, 0, 960), &mut frames).unwrap();
+    decoder.decode(&frames[0].data, frames[0].at, &mut sounds).unwrap();
+    for (wanted, made) in [(100, 960), (960, 960), (1000, 960), (1500, 1920), (2900, 2880)] {
+        let mut made_up = Vec::new();
+        decoder.conceal(wanted, MediaTime::ZERO, &mut made_up).unwrap();
+        assert_eq!(made_up.iter().map(Sound::frames).sum::<usize>(), made, "for {wanted}");
+    }
+}

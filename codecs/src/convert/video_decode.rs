@@ -2,7 +2,7 @@
 //! the key frame that is asked for arrives.
 
 use super::raw;
-use crate::coder::{DecodedPicture, VideoDecoder};
+use crate::coder::{CoderError, DecodedPicture, VideoDecoder};
 use crate::payload::{Depayload, Frame, Loss, Piece, depayload};
 use crate::playout::{Reorder, Step, Timeline};
 use rivero_engine::{Body, Caps, Codec, CodingSettings, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet};
@@ -102,7 +102,14 @@ impl VideoDecode {
             return;
         };
         let mut pictures = std::mem::take(&mut self.pictures);
-        if let Err(why) = self.decoder.decode(&frame.data, at, &mut pictures) {
+        let mut decoded = self.decoder.decode(&frame.data, at, &mut pictures);
+        if frame.key && (decoded.is_err() || pictures.iter().any(|decoded| decoded.damaged)) {
+            // What went before can leave a decoder in a state that outlives key frames (FFmpeg's of H.263 then takes every
+            // stream for that of an encoder with a certain bug): a new one tells whether it is that or the frame.
+            pictures.clear();
+            decoded = self.open().and_then(|()| self.decoder.decode(&frame.data, at, &mut pictures));
+        }
+        if let Err(why) = decoded {
             tracing::debug!(codec = self.from.codec().name(), "a frame is not decoded: {why}");
             self.ask(out);
         }
@@ -139,10 +146,15 @@ impl VideoDecode {
         self.pending.clear();
         self.asked = None;
         // What it still holds is of the stream that nobody watches any more.
-        if let Err(why) = self.decoder.flush(&mut self.pictures) {
-            tracing::debug!(codec = self.from.codec().name(), "the end of a stream is not decoded: {why}");
+        if let Err(why) = self.open() {
+            tracing::debug!(codec = self.from.codec().name(), "a decoder cannot begin anew: {why}");
+            self.decoder.note_loss();
         }
-        self.pictures.clear();
+    }
+
+    fn open(&mut self) -> Result<(), CoderError> {
+        self.decoder = VideoDecoder::new(self.from.codec())?;
+        Ok(())
     }
 
     fn ask(&mut self, out: &mut Outbox) {

@@ -48,12 +48,12 @@ fn sound() -> impl Iterator<Item = (u64, Packet)> {
     let mut packer = Packer::new(&caps(Codec::Pcmu));
     (0..HOUR * 8000 / SAMPLES).flat_map(move |number| {
         let own = number * SAMPLES * 1_000_000 / 8000;
-        let loud = own % (MARK * 1_000_000) == 0;
+        let loud = own.is_multiple_of(MARK * 1_000_000);
         // A square of 400 Hz; the greatest values of mu-law, and zero.
         let sample = |at: u64| {
             if !loud {
                 0xff
-            } else if at / 10 % 2 == 0 {
+            } else if (at / 10).is_multiple_of(2) {
                 0x80
             } else {
                 0x00
@@ -76,7 +76,7 @@ fn pictures() -> impl Iterator<Item = (u64, Packet)> {
     let mut packer = Packer::new(&caps(Codec::H263));
     (0..HOUR * RATE).flat_map(move |number| {
         let own = number * 1_000_000 / RATE;
-        let frame = if number % (MARK * RATE) == 0 { &marked } else { &usual };
+        let frame = if number.is_multiple_of(MARK * RATE) { &marked } else { &usual };
         let frame = EncodedFrame { at: MediaTime::from_nanos(own * 1000), ..frame.clone() };
         packer.pack(&frame).into_iter().map(move |packet| (own, packet)).collect::<Vec<_>>()
     })

@@ -14,7 +14,7 @@ use std::time::Duration;
 const WIDE: u32 = 160;
 const HIGH: u32 = 128;
 const INTERVAL: Duration = Duration::from_nanos(33_333_333);
-const PICTURES: u32 = 300;
+const PICTURES: u32 = 240;
 /// How long `playout` waits at most for a packet on a path that never sends again, and on one that does so twice.
 const PATIENCE: Duration = Duration::from_millis(80);
 const MORE_PATIENCE: Duration = Duration::from_millis(145);

@@ -1,7 +1,6 @@
 //! What sources send and what peers read: coders and payload formats without any graph.
 
 use crate::signal;
-use bytes::Bytes;
 use rivero_codecs::coder::{
     AudioDecoder, AudioEncoder, AudioSettings, EncodedFrame, VideoDecoder, VideoEncoder, VideoSettings,
 };
@@ -184,7 +183,7 @@ impl Peer {
 
     /// What is heard, each with its timestamp.
     pub fn listen(&mut self, packets: &[Packet]) -> Vec<(u32, Vec<Sound>)> {
-        let config = setup(&self.caps).unwrap_or_else(Bytes::new);
+        let config = setup(&self.caps).unwrap_or_default();
         let (rate, channels) = (self.caps.clock_rate(), self.caps.channels());
         let mut decoder = AudioDecoder::new(self.caps.codec(), rate, channels, &config).unwrap();
         let frames = self.read(packets);
