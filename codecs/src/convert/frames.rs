@@ -1,7 +1,7 @@
 //! Frames without packets: what comes from a film or goes into one. Packed and unpacked without a coder, or decoded.
 
-use super::raw;
 use super::sender::Sender;
+use super::{LARGEST, raw};
 use crate::coder::{AudioDecoder, DecodedPicture, VideoDecoder};
 use crate::payload::{Depayload, Frame, Loss, Piece, depayload, number, payload, setup};
 use crate::playout::{Reorder, Step, Timeline};
@@ -187,7 +187,7 @@ pub struct DecodePictures {
 
 impl DecodePictures {
     pub fn new(from: &Caps) -> Result<Self, String> {
-        let decoder = VideoDecoder::new(from.codec()).map_err(|why| why.to_string())?;
+        let decoder = VideoDecoder::with_largest(from.codec(), LARGEST).map_err(|why| why.to_string())?;
         let raw = raw(MediaKind::Video).ok_or("no raw video")?;
         Ok(DecodePictures { raw, decoder, pictures: Vec::new(), hidden: VecDeque::new() })
     }

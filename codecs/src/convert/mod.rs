@@ -12,7 +12,7 @@ mod sender;
 mod video_decode;
 mod video_encode;
 
-use crate::coder::{can_decode, can_encode};
+use crate::coder::{Largest, can_decode, can_encode};
 use crate::payload::{depayload, number, parameter, payload};
 use audio_decode::AudioDecode;
 use audio_encode::AudioEncode;
@@ -25,6 +25,10 @@ use rivero_engine::toolbox::{CodingSettings, Step, Toolbox};
 use rivero_engine::{Caps, Codec, Form, Input, MediaKind, Node, Outbox};
 use video_decode::VideoDecode;
 use video_encode::VideoEncode;
+
+/// The largest pictures that are converted, by what they hold: 4K, upright or not. A stream that claims more costs nothing but
+/// itself.
+const LARGEST: Largest = Largest { width: 4096, height: 2304 };
 
 /// Raw media of a kind: pictures in I420 of any size, or sound of any rate; each frame says which.
 pub fn raw(kind: MediaKind) -> Option<Caps> {

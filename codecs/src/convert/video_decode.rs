@@ -1,7 +1,7 @@
 //! RTP video to pictures. A picture that rests on something that was lost is never handed on: viewers see the last good one until
 //! the key frame that is asked for arrives.
 
-use super::raw;
+use super::{LARGEST, raw};
 use crate::coder::{CoderError, DecodedPicture, VideoDecoder};
 use crate::payload::{Depayload, Frame, Loss, Piece, depayload};
 use crate::playout::{Reorder, Step, Timeline};
@@ -45,7 +45,7 @@ impl VideoDecode {
             reorder: Reorder::new(MediaKind::Video),
             timeline: Timeline::new(from.clock_rate()),
             format: depayload(from).ok_or("no payload format")?,
-            decoder: VideoDecoder::new(from.codec()).map_err(|why| why.to_string())?,
+            decoder: VideoDecoder::with_largest(from.codec(), LARGEST).map_err(|why| why.to_string())?,
             pending: VecDeque::new(),
             frames: Vec::new(),
             pictures: Vec::new(),
@@ -153,7 +153,7 @@ impl VideoDecode {
     }
 
     fn open(&mut self) -> Result<(), CoderError> {
-        self.decoder = VideoDecoder::new(self.from.codec())?;
+        self.decoder = VideoDecoder::with_largest(self.from.codec(), LARGEST)?;
         Ok(())
     }
 
