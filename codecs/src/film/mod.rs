@@ -15,8 +15,10 @@ mod error;
 mod ffmpeg;
 mod heads;
 mod interrupt;
+mod lengths;
 mod place;
 mod reader;
+mod samples;
 mod writer;
 
 pub use decoder::{Decoded, TrackDecoder};

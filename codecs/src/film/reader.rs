@@ -3,14 +3,15 @@
 use super::decoder::most_pixels;
 use super::ffmpeg::{Filter, Input, Origin, Packet, Parameters, explain, is_again};
 use super::interrupt::Ended;
+use super::lengths::Form;
 use super::place::{self, Place};
-use super::{FilmError, Interrupt, Scheme, heads};
+use super::{FilmError, Interrupt, Scheme, heads, samples};
 use crate::coder::{Cause, Largest};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rivero_engine::{Codec, MediaKind};
 use std::collections::VecDeque;
 use std::ffi::CStr;
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,7 @@ struct Lane {
     ignored: bool,
     base: (i32, i32),
     filter: Option<Filter>,
+    form: Option<Form>,
     /// Nanoseconds in the media's own time: for a unit that does not say its own.
     next: i64,
     /// After a seek, pictures are of no use before a key frame.
@@ -138,10 +140,8 @@ impl Reader {
     pub fn open(uri: &str, options: &OpenOptions, interrupt: Interrupt) -> Result<Self, FilmError> {
         interrupt.wait_for(options.open_patience);
         let (origin, scheme) = match place::locate(uri, options)? {
-            Place::File { file, extension } => (Origin::Here { source: Box::new(file), extension }, Scheme::File),
-            Place::Memory { bytes, extension } => {
-                (Origin::Here { source: Box::new(Cursor::new(bytes)), extension }, Scheme::Data)
-            }
+            Place::File { file, extension } => (here(file, extension)?, Scheme::File),
+            Place::Memory { bytes, extension } => (here(Cursor::new(bytes), extension)?, Scheme::Data),
             Place::Net { scheme, url } => (network(scheme, url, options), scheme),
         };
         let remote = !matches!(scheme, Scheme::File | Scheme::Data);
@@ -195,6 +195,7 @@ impl Reader {
             self.input.set_ignored(stream, lane.ignored);
         }
         self.ahead.retain(|unit| tracks.contains(&unit.track));
+        self.bytes_ahead = self.ahead.iter().map(|unit| unit.data.len()).sum();
     }
 
     /// FFmpeg's names of the container, separated by commas.
@@ -247,16 +248,30 @@ impl Reader {
                 return Err(self.fail(cause));
             }
             let landed = self.land()?;
-            if landed.as_nanos() as i64 <= to || goal == 0 {
+            if let Some(landed) = landed.filter(|at| at.as_nanos() <= to as u128) {
                 return Ok(landed);
+            }
+            if goal == 0 {
+                return self.land_at_start(landed, to);
             }
             // It led to a place after which there was no key frame in time.
             back = (back * 4).max(1_000_000_000);
         }
     }
 
-    /// Reads up to the first unit that is of use after a seek.
-    fn land(&mut self) -> Result<Duration, FilmError> {
+    /// The last resort: the first key frame of all, by what finds it earliest.
+    fn land_at_start(&mut self, landed: Option<Duration>, to: i64) -> Result<Duration, FilmError> {
+        let late = landed.is_none_or(|at| at > Duration::from_millis(100) && at.as_nanos() > to as u128);
+        let landed = if late && self.input.rewind().is_ok() { self.land()? } else { landed };
+        if landed.is_none() {
+            // No key frame far and wide: then the decoder must see what it can make of it.
+            self.lanes.iter_mut().for_each(|lane| lane.awaits_key = false);
+        }
+        Ok(landed.or(self.ahead.front().map(|unit| unit.at)).unwrap_or_default())
+    }
+
+    /// Reads up to the first unit that is of use after a seek; None if there is none.
+    fn land(&mut self) -> Result<Option<Duration>, FilmError> {
         self.ahead.clear();
         self.bytes_ahead = 0;
         let mut video = false;
@@ -277,15 +292,13 @@ impl Reader {
         };
         while self.has_room_ahead() {
             if let Some(at) = useful(self) {
-                return Ok(at);
+                return Ok(Some(at));
             }
             if !self.fetch()? {
                 break;
             }
         }
-        // No key frame far and wide: then the decoder must see what it can make of the rest.
-        self.lanes.iter_mut().for_each(|lane| lane.awaits_key = false);
-        Ok(self.ahead.front().map(|unit| unit.at).or(self.duration()).unwrap_or_default())
+        Ok(useful(self))
     }
 
     fn has_room_ahead(&self) -> bool {
@@ -325,16 +338,22 @@ impl Reader {
             let failed = |source| FilmError::Failed { what: "looking at a stream", source };
             let parameters = self.input.parameters(stream).map_err(failed)?;
             let base = self.input.time_base(stream);
-            let mut lane =
-                Lane { track: None, ignored: false, base, filter: None, next: self.start, awaits_key: false };
+            let mut lane = Lane {
+                track: None,
+                ignored: false,
+                base,
+                filter: None,
+                form: None,
+                next: self.start,
+                awaits_key: false,
+            };
             match parameters.kind().filter(|_| !self.input.is_cover(stream)) {
                 None => {
                     lane.ignored = true;
                     self.input.set_ignored(stream, true);
                 }
                 Some(kind) => {
-                    let (filter, parameters, codec) = in_house_form(parameters, base);
-                    lane.filter = filter;
+                    let (parameters, codec) = lane.bring_in_form(parameters);
                     lane.track = Some(self.tracks.len());
                     let frame_rate = self.input.frame_rate(stream).filter(|_| kind == MediaKind::Video);
                     self.tracks.push(track(kind, codec, parameters, frame_rate));
@@ -379,6 +398,28 @@ impl Reader {
 }
 
 impl Lane {
+    /// Prepares to bring the packets into the form of [`Coded`](rivero_engine::Coded). A stream that this fails for is left to
+    /// FFmpeg's decoders.
+    fn bring_in_form(&mut self, mut parameters: Parameters) -> (Parameters, Option<Codec>) {
+        let codec = parameters.codec();
+        match codec {
+            Some(codec @ (Codec::H264 | Codec::H265)) => {
+                let Some(form) = Form::read(codec, parameters.config()) else { return (parameters, None) };
+                if parameters.set_config(&form.sets).is_err() {
+                    return (parameters, None);
+                }
+                self.form = Some(form);
+            }
+            Some(Codec::Aac) => {
+                let made = Filter::new(c"aac_adtstoasc", &parameters, self.base).and_then(Result::ok);
+                let Some(filter) = made else { return (parameters, None) };
+                self.filter = Some(filter);
+            }
+            _ => {}
+        }
+        (parameters, codec)
+    }
+
     fn unit(&mut self, packet: Packet, index: usize, track: &Track, start: i64) -> Option<Unit> {
         let (pts, dts) = (packet.pts(self.base), packet.dts(self.base));
         let duration = packet.duration(self.base);
@@ -390,22 +431,30 @@ impl Lane {
             return None;
         }
         self.awaits_key = false;
-        let config = packet.new_config().filter(|config| *config != track.config);
+        let mut config = packet.new_config();
         let mut data = packet.into_bytes();
         match track.codec {
-            // Decoders start at any key frame only if its parameter sets stand there.
-            Some(codec @ (Codec::H264 | Codec::H265))
-                if key && !track.config.is_empty() && heads::config(codec, &data).is_empty() =>
-            {
-                let mut whole = BytesMut::with_capacity(track.config.len() + data.len());
-                whole.extend_from_slice(&track.config);
-                whole.extend_from_slice(&data);
-                data = whole.freeze();
+            Some(codec @ (Codec::H264 | Codec::H265)) => {
+                if let Some(form) = config.take().and_then(|config| Form::read(codec, &config)) {
+                    config = Some(form.sets.clone());
+                    self.form = Some(form);
+                }
+                let form = self.form.as_ref()?;
+                let Some(converted) = form.convert(data) else {
+                    tracing::debug!("a unit whose lengths do not add up is left out");
+                    return None;
+                };
+                data = converted;
+                // Decoders start at any key frame only if its parameter sets stand there.
+                if key && !form.sets.is_empty() && heads::config(codec, &data).is_empty() {
+                    data = [&form.sets[..], &data[..]].concat().into();
+                }
             }
             // The temporal delimiter (AV1 specification, section 5.6).
             Some(Codec::Av1) if data.starts_with(&[0x12, 0x00]) => data = data.slice(2..),
             _ => {}
         }
+        config = config.filter(|config| *config != track.config);
         let since = |time: i64| Duration::from_nanos(u64::try_from(time.saturating_sub(start)).unwrap_or(0));
         let (at, decode_at, duration) = (since(at), since(decode_at), Duration::from_nanos(duration));
         (!data.is_empty()).then_some(Unit { track: index, data, at, decode_at, duration, key, config })
@@ -422,23 +471,6 @@ fn why(cause: Cause, io: Option<std::io::Error>, interrupt: &Interrupt, remote: 
     }
 }
 
-/// With the filter that brings its packets into the form of [`Coded`](rivero_engine::Coded), if it takes one; a stream that this
-/// fails for is left to FFmpeg's decoders.
-fn in_house_form(parameters: Parameters, base: (i32, i32)) -> (Option<Filter>, Parameters, Option<Codec>) {
-    let codec = parameters.codec();
-    let name: &CStr = match codec {
-        Some(Codec::H264) => c"h264_mp4toannexb",
-        Some(Codec::H265) => c"hevc_mp4toannexb",
-        Some(Codec::Aac) => c"aac_adtstoasc",
-        _ => return (None, parameters, codec),
-    };
-    let made = Filter::new(name, &parameters, base).and_then(Result::ok);
-    match made.and_then(|filter| Some((filter.parameters().ok()?, filter))) {
-        Some((parameters, filter)) => (Some(filter), parameters, codec),
-        None => (None, parameters, None),
-    }
-}
-
 fn track(kind: MediaKind, codec: Option<Codec>, parameters: Parameters, frame_rate: Option<(u32, u32)>) -> Track {
     let (width, height) = parameters.size();
     Track {
@@ -452,6 +484,13 @@ fn track(kind: MediaKind, codec: Option<Codec>, parameters: Parameters, frame_ra
         frame_rate,
         config: Bytes::copy_from_slice(parameters.config()),
         parameters: Arc::new(parameters),
+    }
+}
+
+fn here(mut source: impl Read + Seek + Send + 'static, extension: String) -> Result<Origin, FilmError> {
+    match samples::are_plausible(&mut source)? {
+        true => Ok(Origin::Here { source: Box::new(source), extension }),
+        false => Err(FilmError::Unsupported("a file that claims more than it can hold".to_owned())),
     }
 }
 
@@ -490,10 +529,6 @@ fn formats(scheme: Scheme) -> fn(&str) -> bool {
             "rtsp",
             "rtp",
             "sap",
-            "mods",
-            "tty",
-            "bin",
-            "ffmetadata",
         ];
         !leads_elsewhere.contains(&name)
     }

@@ -75,7 +75,11 @@ impl Format {
         match self {
             Format::WebM | Format::Matroska => &[(c"cluster_time_limit", "1000")],
             // Fragments that we close; times that may begin late and have gaps.
-            Format::Mp4 => &[(c"movflags", "empty_moov+default_base_moof+frag_custom+frag_discont")],
+            Format::Mp4 => &[
+                (c"movflags", "empty_moov+default_base_moof+frag_custom+frag_discont"),
+                // By itself it would stretch the first picture of a track that begins late, to begin with the others.
+                (c"avoid_negative_ts", "make_non_negative"),
+            ],
             Format::Flv if !seekable => &[(c"flvflags", "no_duration_filesize")],
             Format::Flv | Format::Jpeg => &[],
         }
@@ -296,7 +300,12 @@ impl Writer {
 
     fn flush(&mut self) -> Result<(), FilmError> {
         let output = self.output.as_mut().expect("flushed only after the start");
-        if let Err(cause) = output.flush() {
+        let flushed = output.flush().and_then(|()| match self.format {
+            // Otherwise the next fragment would begin where this one ends, gap or no gap.
+            Format::Mp4 => output.set(c"movflags", c"+frag_discont"),
+            _ => Ok(()),
+        });
+        if let Err(cause) = flushed {
             return Err(why(output, cause));
         }
         if let (Some(file), true) = (&self.file, self.options.sync) {

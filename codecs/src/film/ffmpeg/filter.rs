@@ -34,12 +34,6 @@ impl Filter {
         Ok(made)
     }
 
-    /// What leaves is like this.
-    pub(in crate::film) fn parameters(&self) -> Result<Parameters, Cause> {
-        // SAFETY: an initialised filter, whose parameters are only read.
-        unsafe { Parameters::copy((*self.0.as_ptr()).par_out) }
-    }
-
     /// Appends what the packet turns into. After an error the filter takes the next one.
     pub(in crate::film) fn pass(&mut self, packet: Packet, out: &mut Vec<Packet>) -> Result<(), Cause> {
         // SAFETY: an initialised filter, and a packet of ours whose contents it takes over.

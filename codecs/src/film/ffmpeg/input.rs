@@ -199,13 +199,24 @@ impl Input {
     pub(in crate::film) fn read(&mut self) -> Result<Option<Packet>, Cause> {
         let packet = Packet::empty()?;
         // SAFETY: an open demuxer, and an empty packet of ours.
-        match unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) } {
-            END => match self.read_error() {
-                Some(cause) => Err(cause),
-                None => Ok(None),
-            },
+        let read = match unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) } {
+            END => self.read_error().map_or(Ok(None), Err),
             code => check(code).map(|_| Some(packet)),
+        };
+        match read {
+            Err(cause) if self.may_end_like_this(cause) => Ok(None),
+            read => read,
         }
+    }
+
+    /// Where a server does not say how long its answer is, FFmpeg takes the end for a failure.
+    fn may_end_like_this(&self, cause: Cause) -> bool {
+        let pb = self.get().pb;
+        // SAFETY: valid as long as the demuxer is open; asking for a size moves nothing.
+        self.io.is_none()
+            && cause.0 == ffi::AVERROR(ffmpeg_next::error::EIO)
+            && !pb.is_null()
+            && unsafe { ffi::avio_size(pb) } < 0
     }
 
     /// Why reading ended: many demuxers take any failure for the end.
@@ -219,6 +230,13 @@ impl Input {
     pub(in crate::film) fn seek(&mut self, to: i64) -> Result<(), Cause> {
         // SAFETY: an open demuxer; -1 stands for the stream that it thinks the best, and for microseconds.
         check(unsafe { ffi::av_seek_frame(self.context, -1, to.div_euclid(1000), ffi::AVSEEK_FLAG_BACKWARD) })?;
+        Ok(())
+    }
+
+    /// To the first byte; of no use for formats that need their index.
+    pub(in crate::film) fn rewind(&mut self) -> Result<(), Cause> {
+        // SAFETY: an open demuxer.
+        check(unsafe { ffi::av_seek_frame(self.context, -1, 0, ffi::AVSEEK_FLAG_BYTE) })?;
         Ok(())
     }
 

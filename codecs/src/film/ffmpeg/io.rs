@@ -15,6 +15,9 @@ const BUFFER: usize = 64 << 10;
 pub(in crate::film) trait ReadSeek: Read + Seek + Send {}
 impl<T: Read + Seek + Send> ReadSeek for T {}
 
+/// Bytes that are gathered at most before they are written.
+const GATHERED: usize = 4 << 20;
+
 /// What the bytes come from or go to.
 pub(in crate::film) enum Channel {
     Source(Box<dyn ReadSeek>),
@@ -30,6 +33,23 @@ struct State {
     error: Option<io::Error>,
     /// Bytes that went out, rewritten ones included.
     written: u64,
+    /// Where a reader puts what it reads. FFmpeg's own buffer must stay as it is at the end of a file, and may be uninitialised.
+    scratch: Vec<u8>,
+    /// What FFmpeg wrote since the last flush: it leaves in one call, so that a process that is killed leaves it whole or not at all.
+    gathered: Vec<u8>,
+}
+
+impl State {
+    fn write_out(&mut self) -> io::Result<()> {
+        match &mut self.channel {
+            Channel::File(file) => file.write_all(&self.gathered)?,
+            Channel::Pipe(pipe) => pipe.write_all(&self.gathered)?,
+            Channel::Source(_) => {}
+        }
+        self.written += self.gathered.len() as u64;
+        self.gathered.clear();
+        Ok(())
+    }
 }
 
 /// Owns the context, its buffer and the channel behind it.
@@ -52,7 +72,14 @@ impl Io {
         };
         // SAFETY: returns fresh memory or null.
         let buffer = NonNull::new(unsafe { ffi::av_malloc(BUFFER) }).ok_or(OUT_OF_MEMORY)?;
-        let state = Box::into_raw(Box::new(State { channel, interrupt, error: None, written: 0 }));
+        let state = Box::into_raw(Box::new(State {
+            channel,
+            interrupt,
+            error: None,
+            written: 0,
+            scratch: Vec::new(),
+            gathered: Vec::new(),
+        }));
         // FFmpeg 7 made the bytes to write constant: the same call to a machine, another type to a compiler.
         #[allow(
             clippy::missing_transmute_annotations,
@@ -99,10 +126,18 @@ impl Io {
         unsafe { self.state.as_ref() }.written
     }
 
-    /// Hands what FFmpeg has buffered to the channel.
-    pub(super) fn flush(&mut self) {
-        // SAFETY: ours and open.
-        unsafe { ffi::avio_flush(self.context.as_ptr()) };
+    /// Hands what FFmpeg has written to the channel.
+    pub(super) fn flush(&mut self) -> Result<(), Cause> {
+        // SAFETY: ours and open; then, no callback runs any more that uses the state.
+        let code = unsafe {
+            ffi::avio_flush(self.context.as_ptr());
+            match (*self.context.as_ptr()).error {
+                0 => with(self.state.as_ptr().cast(), |state| state.write_out().map(|()| 0)) as i32,
+                code => code,
+            }
+        };
+        super::check(code)?;
+        Ok(())
     }
 }
 
@@ -144,17 +179,18 @@ unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: i32) -> i3
     if buffer.is_null() || size <= 0 {
         return ffi::AVERROR(ffmpeg_next::error::EINVAL);
     }
-    // SAFETY: FFmpeg gives room for `size` bytes; they are zeroed first, as a reader may look at what it gets.
-    let buffer = unsafe {
-        std::ptr::write_bytes(buffer, 0, size as usize);
-        std::slice::from_raw_parts_mut(buffer, size as usize)
-    };
     let work = |state: &mut State| match &mut state.channel {
         Channel::Source(source) => loop {
-            match source.read(buffer) {
+            state.scratch.resize(size as usize, 0);
+            match source.read(&mut state.scratch) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) => return Ok(i64::from(END)),
-                other => return other.map(|n| n as i64),
+                other => {
+                    let got = state.scratch.get(..other?).ok_or(io::ErrorKind::InvalidData)?;
+                    // SAFETY: FFmpeg gives room for `size` bytes, which got is no longer than; it does not overlap with ours.
+                    unsafe { std::ptr::copy_nonoverlapping(got.as_ptr(), buffer, got.len()) };
+                    return Ok(got.len() as i64);
+                }
             }
         },
         _ => Ok(i64::from(END)),
@@ -170,12 +206,10 @@ unsafe extern "C" fn write(opaque: *mut c_void, buffer: *mut u8, size: i32) -> i
     // SAFETY: FFmpeg gives `size` bytes, which are only read.
     let buffer = unsafe { std::slice::from_raw_parts(buffer.cast_const(), size as usize) };
     let work = |state: &mut State| {
-        match &mut state.channel {
-            Channel::File(file) => file.write_all(buffer)?,
-            Channel::Pipe(pipe) => pipe.write_all(buffer)?,
-            Channel::Source(_) => {}
+        state.gathered.extend_from_slice(buffer);
+        if state.gathered.len() >= GATHERED {
+            state.write_out()?;
         }
-        state.written += buffer.len() as u64;
         Ok(i64::from(size))
     };
     // SAFETY: as above.
@@ -184,6 +218,7 @@ unsafe extern "C" fn write(opaque: *mut c_void, buffer: *mut u8, size: i32) -> i
 
 unsafe extern "C" fn seek(opaque: *mut c_void, offset: i64, whence: i32) -> i64 {
     let work = |state: &mut State| {
+        state.write_out()?;
         let seekable: &mut dyn Seek = match &mut state.channel {
             Channel::Source(source) => source,
             Channel::File(file) => file,

@@ -30,8 +30,8 @@ const OUT_OF_MEMORY: Cause = Cause(ffi::AVERROR(ffmpeg_next::error::ENOMEM));
 const END: i32 = ffi::AVERROR_EOF;
 
 /// The most that FFmpeg may allocate at once, in bytes. A file's header may claim tables of any length, and demuxers believe it;
-/// the largest picture that decoders here make takes a fifth of it.
-const MOST_AT_ONCE: usize = 512 << 20;
+/// the largest picture that decoders here make (8192x8192 in I420) takes less than half of it.
+const MOST_AT_ONCE: usize = 256 << 20;
 
 /// A zero or positive return value, or why not.
 fn check(code: i32) -> Result<i32, Cause> {

@@ -149,25 +149,23 @@ impl Output {
     pub(in crate::film) fn flush(&mut self) -> Result<(), Cause> {
         // SAFETY: a muxer that has begun; null means this.
         check(unsafe { ffi::av_write_frame(self.context.as_ptr(), ptr::null_mut()) })?;
-        self.io.flush();
-        self.failed()
+        self.io.flush()
+    }
+
+    /// Changes an option of the muxer itself while it runs.
+    pub(in crate::film) fn set(&mut self, name: &CStr, value: &CStr) -> Result<(), Cause> {
+        // SAFETY: a muxer that has begun has its own options behind priv_data; names and values are C strings, and checked.
+        check(unsafe { ffi::av_opt_set(self.context.as_ref().priv_data, name.as_ptr(), value.as_ptr(), 0) })?;
+        Ok(())
     }
 
     /// Writes what a format has at its end, and what is known only now at its beginning. To be called once.
     pub(in crate::film) fn end(&mut self) -> Result<(), Cause> {
         self.begun = false;
         // SAFETY: a muxer that has begun and has not ended.
-        let ended = check(unsafe { ffi::av_write_trailer(self.context.as_ptr()) });
-        self.io.flush();
-        ended?;
-        self.failed()
-    }
-
-    /// FFmpeg's writing calls return nothing: the error stays with the context.
-    fn failed(&self) -> Result<(), Cause> {
-        // SAFETY: ours and open.
-        check(unsafe { (*self.io.as_ptr()).error })?;
-        Ok(())
+        let ended = check(unsafe { ffi::av_write_trailer(self.context.as_ptr()) }).map(|_| ());
+        let flushed = self.io.flush();
+        ended.and(flushed)
     }
 
     pub(in crate::film) fn take_error(&mut self) -> Option<io::Error> {

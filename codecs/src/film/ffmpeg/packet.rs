@@ -76,8 +76,7 @@ impl Packet {
         // SAFETY: a valid packet; the result is null or `size` bytes that live as long as it; they are copied.
         unsafe {
             let data = ffi::av_packet_get_side_data(self.0.as_ptr(), kind, &mut size);
-            (!data.is_null() && size > 0)
-                .then(|| Bytes::copy_from_slice(std::slice::from_raw_parts(data, size as usize)))
+            (!data.is_null() && size > 0).then(|| Bytes::copy_from_slice(std::slice::from_raw_parts(data, size)))
         }
     }
 

@@ -98,7 +98,8 @@ impl Parameters {
         }
     }
 
-    pub(super) fn set_config(&mut self, config: &[u8]) -> Result<(), Cause> {
+    /// At most 1 MiB.
+    pub(in crate::film) fn set_config(&mut self, config: &[u8]) -> Result<(), Cause> {
         let size = i32::try_from(config.len()).ok().filter(|&n| n <= 1 << 20).ok_or(OUT_OF_MEMORY)?;
         let padding = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
         let p = self.get_mut();
