@@ -29,6 +29,7 @@ mod params;
 pub mod server;
 mod server_manager;
 mod sessions;
+pub mod uploads;
 
 pub use bindings::{Answer, Bindings, Call, Made, Make, Pending};
 pub use error::Error;

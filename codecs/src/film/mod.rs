@@ -19,6 +19,7 @@ mod lengths;
 mod place;
 mod reader;
 mod samples;
+mod stream;
 mod writer;
 
 pub use decoder::{Decoded, TrackDecoder};
@@ -26,4 +27,5 @@ pub use error::FilmError;
 pub use interrupt::Interrupt;
 pub use place::{Scheme, path_of};
 pub use reader::{OpenOptions, Reader, RtspTransport, Track, Unit};
+pub use stream::SpoolRoom;
 pub use writer::{Format, Summary, Target, WriteSeek, Writer, WriterOptions, WriterTrack};

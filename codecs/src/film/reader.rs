@@ -1,10 +1,11 @@
 //! A source of coded media: a file, bytes in memory, or a stream of the network.
 
 use super::decoder::most_pixels;
-use super::ffmpeg::{Filter, Input, Origin, Packet, Parameters, explain, is_again};
+use super::ffmpeg::{Channel, Filter, Input, Origin, Packet, Parameters, explain, is_again};
 use super::interrupt::Ended;
 use super::lengths::Form;
 use super::place::{self, Place};
+use super::stream::{self, Posted, SpoolRoom};
 use super::{FilmError, Interrupt, Scheme, heads, samples};
 use crate::coder::{Cause, Largest};
 use bytes::Bytes;
@@ -144,6 +145,27 @@ impl Reader {
             Place::Memory { bytes, extension } => (here(Cursor::new(bytes), extension)?, Scheme::Data),
             Place::Net { scheme, url } => (network(scheme, url, options), scheme),
         };
+        Self::begin(origin, scheme, options, interrupt)
+    }
+
+    /// Opens what comes in one go, such as the body of a request. Where its index stands at its end, it is written to a temporary
+    /// file first, within `room`. A call waits as long as `source` does; the interrupt is looked at between two reads.
+    pub fn from_stream(
+        source: Box<dyn Read + Send>,
+        room: &SpoolRoom,
+        options: &OpenOptions,
+        interrupt: Interrupt,
+    ) -> Result<Self, FilmError> {
+        let origin = match stream::examine(source, room, &interrupt)? {
+            Posted::Stream(stream) => Origin::Here { source: Channel::Stream(stream), extension: String::new() },
+            Posted::Whole(file) => here(file, String::new())?,
+        };
+        interrupt.wait_for(options.open_patience);
+        // As bytes in memory: what comes from elsewhere leads nowhere.
+        Self::begin(origin, Scheme::Data, options, interrupt)
+    }
+
+    fn begin(origin: Origin, scheme: Scheme, options: &OpenOptions, interrupt: Interrupt) -> Result<Self, FilmError> {
         let remote = !matches!(scheme, Scheme::File | Scheme::Data);
         let why = |cause, io: Option<std::io::Error>| why(cause, io, &interrupt, remote);
         let input = Input::open(origin, interrupt.clone(), formats(scheme), &settings(scheme, options));
@@ -489,8 +511,8 @@ fn track(kind: MediaKind, codec: Option<Codec>, parameters: Parameters, frame_ra
 
 fn here(mut source: impl Read + Seek + Send + 'static, extension: String) -> Result<Origin, FilmError> {
     match samples::are_plausible(&mut source)? {
-        true => Ok(Origin::Here { source: Box::new(source), extension }),
-        false => Err(FilmError::Unsupported("a file that claims more than it can hold".to_owned())),
+        true => Ok(Origin::Here { source: Channel::Source(Box::new(source)), extension }),
+        false => Err(samples::too_many()),
     }
 }
 

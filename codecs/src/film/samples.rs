@@ -1,6 +1,7 @@
 //! How many samples an MP4 or QuickTime file claims to have. FFmpeg allocates for each before it has seen any, so that two
 //! kilobytes could ask for gigabytes.
 
+use super::FilmError;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 /// Boxes of a file that are looked at, at most.
@@ -9,12 +10,22 @@ const MOST_BOXES: u32 = 4_000_000;
 /// Whether it can be a whole of samples of a byte each at least; other formats always can. Leaves the source at its beginning.
 pub(super) fn are_plausible(source: &mut (impl Read + Seek)) -> io::Result<bool> {
     let length = source.seek(SeekFrom::End(0))?;
+    are_at_most(source, length)
+}
+
+/// Whether what there is of it claims no more samples than that.
+pub(super) fn are_at_most(source: &mut (impl Read + Seek), most: u64) -> io::Result<bool> {
+    let length = source.seek(SeekFrom::End(0))?;
     source.seek(SeekFrom::Start(0))?;
     let mut walk = Walk { source: BufReader::with_capacity(4096, &mut *source), at: 0, samples: 0, boxes: 0 };
     let known = walk.begins_like_mp4()?;
-    let plausible = !known || walk.pass(length, 0)? && walk.samples <= length;
+    let plausible = !known || walk.pass(length, 0)? && walk.samples <= most;
     source.seek(SeekFrom::Start(0))?;
     Ok(plausible)
+}
+
+pub(super) fn too_many() -> FilmError {
+    FilmError::Unsupported("a file that claims more than it can hold".to_owned())
 }
 
 struct Walk<R> {

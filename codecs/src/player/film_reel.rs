@@ -34,7 +34,14 @@ impl FilmReel {
     /// # Errors
     /// It cannot be opened, or holds neither sound nor pictures.
     pub fn open(uri: &str, options: &OpenOptions, interrupt: Interrupt) -> Result<Self, FilmError> {
-        let mut reader = Reader::open(uri, options, interrupt)?;
+        Self::of(Reader::open(uri, options, interrupt)?, options.largest)
+    }
+
+    /// The reel of what is open already. Reads some of it.
+    ///
+    /// # Errors
+    /// It cannot be read, or holds neither sound nor pictures.
+    pub fn of(mut reader: Reader, largest: Largest) -> Result<Self, FilmError> {
         let chosen: Vec<usize> =
             [MediaKind::Audio, MediaKind::Video].into_iter().filter_map(|kind| reader.best(kind)).collect();
         if chosen.is_empty() {
@@ -55,7 +62,7 @@ impl FilmReel {
             let kind = described.kind;
             let reordered = is_reordered(ahead.iter().filter(|unit| unit.track == track));
             let caps = caps(described, reordered);
-            let decoder = if caps.is_none() { Some(TrackDecoder::new(described, options.largest)?) } else { None };
+            let decoder = if caps.is_none() { Some(TrackDecoder::new(described, largest)?) } else { None };
             let caps = caps.or_else(|| raw(kind));
             if kind == MediaKind::Video {
                 info.video = caps

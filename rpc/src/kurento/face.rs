@@ -1,5 +1,6 @@
 //! What an object of the registry holds of the floors below.
 
+use super::http_post_endpoint::HttpPostFace;
 use super::media::Media;
 use super::player_endpoint::PlayerFace;
 use super::recorder_endpoint::RecorderFace;
@@ -32,6 +33,7 @@ pub enum Role {
     Rtp(Box<RtpFace>),
     Player(PlayerFace),
     Recorder(RecorderFace),
+    HttpPost(HttpPostFace),
 }
 
 pub struct HubFace {

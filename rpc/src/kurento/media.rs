@@ -3,6 +3,8 @@
 use crate::config::settings::ElementSettings;
 use crate::objects::{Object, lock};
 use crate::server::Server;
+use crate::uploads::Uploads;
+use rivero_codecs::film::SpoolRoom;
 use rivero_engine::notice::ElementId;
 use rivero_engine::{Clock, Engine};
 use rivero_transport::webrtc::WebRtcConfig;
@@ -11,6 +13,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::SystemTime;
+
+/// Bytes of a single post that is written to a temporary file, and of all at the same time.
+const MOST_SPOOLED: u64 = 1 << 30;
+const MOST_SPOOLED_BY_ALL: u64 = 4 << 30;
 
 pub struct MediaOptions {
     pub engine: Engine,
@@ -25,6 +31,8 @@ pub struct Media {
     pub settings: ElementSettings,
     pub webrtc: Arc<WebRtcConfig>,
     pub dot_folder: Option<PathBuf>,
+    pub uploads: Uploads,
+    pub spool_room: SpoolRoom,
     objects: Mutex<HashMap<ElementId, Weak<Object>>>,
     server: OnceLock<Weak<Server>>,
 }
@@ -33,6 +41,8 @@ impl Media {
     pub fn new(options: MediaOptions) -> Arc<Self> {
         Arc::new(Media {
             engine: options.engine,
+            uploads: Uploads::new(options.settings.http.clone()),
+            spool_room: SpoolRoom::new(MOST_SPOOLED, MOST_SPOOLED_BY_ALL),
             settings: options.settings,
             webrtc: options.webrtc,
             dot_folder: options.dot_folder,

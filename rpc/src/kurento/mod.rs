@@ -6,6 +6,7 @@
 mod base_rtp_endpoint;
 mod dot_file;
 mod face;
+mod http_post_endpoint;
 mod hubs;
 mod media;
 mod media_element;
@@ -40,6 +41,7 @@ pub fn bind(bindings: &mut Bindings, media: &Arc<Media>) {
     uri_endpoint::bind(bindings);
     player_endpoint::bind(bindings, media);
     recorder_endpoint::bind(bindings, media);
+    http_post_endpoint::bind(bindings, media);
 }
 
 #[cfg(test)]

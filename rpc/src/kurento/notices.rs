@@ -101,6 +101,8 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
                     emit(name, data);
                 }
                 Err(other) => match other.downcast::<PlayerEvent>() {
+                    // Whoever posts media gives no orders to its player.
+                    Ok(event) if matches!(*event, PlayerEvent::State(_)) && is_posted(object) => {}
                     Ok(event) => {
                         let (name, data) = player_event(&event);
                         emit(name, data);
@@ -116,6 +118,10 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
             },
         },
     }
+}
+
+fn is_posted(object: &Object) -> bool {
+    element(object).is_ok_and(|face| matches!(face.role, Role::HttpPost(_)))
 }
 
 /// Recorders of what has ended stop where they were told to.

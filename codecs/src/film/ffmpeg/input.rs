@@ -1,6 +1,6 @@
 //! A demuxer.
 
-use super::io::{Io, ReadSeek};
+use super::io::Io;
 use super::{Channel, Dictionary, END, OUT_OF_MEMORY, Packet, Parameters, check};
 use crate::coder::Cause;
 use crate::film::{Interrupt, Scheme, place};
@@ -15,8 +15,9 @@ const MOST_STREAMS: &str = "64";
 
 /// Where a demuxer gets its bytes.
 pub(in crate::film) enum Origin {
-    /// Here. The demuxer can reach nothing else; the extension (without a dot) helps it to guess the format.
-    Here { source: Box<dyn ReadSeek>, extension: String },
+    /// Here: a [`Channel`] to read from. The demuxer can reach nothing else; the extension (without a dot) helps it to guess the
+    /// format.
+    Here { source: Channel, extension: String },
     /// From the network, through these protocols of FFmpeg (separated by commas); what it is led to must have one of these schemes.
     Net { url: String, schemes: Vec<Scheme>, protocols: String },
 }
@@ -58,7 +59,7 @@ impl Input {
         super::set_up();
         let (url, schemes, protocols, io) = match origin {
             Origin::Here { source, extension } => {
-                let io = Io::new(Channel::Source(source), Some(interrupt.clone()))?;
+                let io = Io::new(source, Some(interrupt.clone()))?;
                 (format!("media.{extension}"), Vec::new(), String::new(), Some(io))
             }
             Origin::Net { url, schemes, protocols } => (url, schemes, protocols, None),

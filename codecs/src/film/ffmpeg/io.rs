@@ -21,6 +21,8 @@ const GATHERED: usize = 4 << 20;
 /// What the bytes come from or go to.
 pub(in crate::film) enum Channel {
     Source(Box<dyn ReadSeek>),
+    /// Can be read once, from its beginning to its end.
+    Stream(Box<dyn Read + Send>),
     /// Can be written again where it was written before.
     File(Box<dyn crate::film::WriteSeek>),
     Pipe(Box<dyn Write + Send>),
@@ -44,7 +46,7 @@ impl State {
         match &mut self.channel {
             Channel::File(file) => file.write_all(&self.gathered)?,
             Channel::Pipe(pipe) => pipe.write_all(&self.gathered)?,
-            Channel::Source(_) => {}
+            Channel::Source(_) | Channel::Stream(_) => {}
         }
         self.written += self.gathered.len() as u64;
         self.gathered.clear();
@@ -67,6 +69,7 @@ impl Io {
     pub(super) fn new(channel: Channel, interrupt: Option<Interrupt>) -> Result<Self, Cause> {
         let (writes, seeks) = match channel {
             Channel::Source(_) => (false, true),
+            Channel::Stream(_) => (false, false),
             Channel::File(_) => (true, true),
             Channel::Pipe(_) => (true, false),
         };
@@ -179,8 +182,13 @@ unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: i32) -> i3
     if buffer.is_null() || size <= 0 {
         return ffi::AVERROR(ffmpeg_next::error::EINVAL);
     }
-    let work = |state: &mut State| match &mut state.channel {
-        Channel::Source(source) => loop {
+    let work = |state: &mut State| {
+        let source: &mut dyn Read = match &mut state.channel {
+            Channel::Source(source) => source,
+            Channel::Stream(stream) => stream,
+            Channel::File(_) | Channel::Pipe(_) => return Ok(i64::from(END)),
+        };
+        loop {
             state.scratch.resize(size as usize, 0);
             match source.read(&mut state.scratch) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -192,8 +200,7 @@ unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: i32) -> i3
                     return Ok(got.len() as i64);
                 }
             }
-        },
-        _ => Ok(i64::from(END)),
+        }
     };
     // SAFETY: FFmpeg passes on what the context was made with.
     unsafe { with(opaque, work) as i32 }
@@ -222,7 +229,7 @@ unsafe extern "C" fn seek(opaque: *mut c_void, offset: i64, whence: i32) -> i64 
         let seekable: &mut dyn Seek = match &mut state.channel {
             Channel::Source(source) => source,
             Channel::File(file) => file,
-            Channel::Pipe(_) => return Err(io::ErrorKind::Unsupported.into()),
+            Channel::Stream(_) | Channel::Pipe(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
         let at = match whence & !ffi::AVSEEK_FORCE {
             ffi::AVSEEK_SIZE => {
