@@ -14,6 +14,7 @@ pub mod bindings;
 mod cache;
 pub mod classes;
 pub mod config;
+pub mod delivery;
 mod dispatch;
 mod envelope;
 pub mod error;

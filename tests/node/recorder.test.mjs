@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { LOOK, launch, newPage, serveTestPage, until } from './browser.mjs';
@@ -45,10 +46,10 @@ describe('RecorderEndpoint', { timeout: 240_000 }, () => {
   });
 
   /** Someone who sends, and a recorder of it. */
-  async function stage(file, mediaProfile, codecs, at = rpc) {
+  async function stage(file, mediaProfile, codecs, at = rpc, uri = `file://${file}`) {
     const pipeline = await at.create('MediaPipeline');
     const publisher = await at.create('WebRtcEndpoint', { mediaPipeline: pipeline });
-    const recorder = await at.create('RecorderEndpoint', { mediaPipeline: pipeline, uri: `file://${file}`, mediaProfile });
+    const recorder = await at.create('RecorderEndpoint', { mediaPipeline: pipeline, uri, mediaProfile });
     const told = [];
     for (const event of WORDS) {
       await at.subscribe(recorder, event);
@@ -161,5 +162,41 @@ describe('RecorderEndpoint', { timeout: 240_000 }, () => {
     await until('an error', () => it.told, (told) => told.includes('Error'));
     await rpc.invoke(it.recorder, 'stopAndWait');
     await rpc.release(it.pipeline);
+  });
+
+  test('to a server that is away for some seconds', async () => {
+    const uploads = [];
+    let away = false;
+    const sockets = new Set();
+    const store = http.createServer((request, response) => {
+      if (away) return request.socket.destroy();
+      const upload = { method: request.method, user: request.headers.authorization, bytes: [], whole: false };
+      uploads.push(upload);
+      request.on('data', (data) => upload.bytes.push(data)).on('error', () => {});
+      request.on('end', () => { upload.whole = true; response.writeHead(201).end(); });
+    });
+    store.on('connection', (socket) => { sockets.add(socket); socket.on('close', () => sockets.delete(socket)); });
+    await new Promise((resolve) => store.listen(0, '127.0.0.1', resolve));
+    const it = await stage(null, 'WEBM', { video: 'VP8', audio: 'opus' }, rpc, `http://me:secret@127.0.0.1:${store.address().port}/a.webm`);
+    await rpc.invoke(it.recorder, 'record');
+    await until('an upload', () => uploads.length && uploads[0].bytes.length, (pieces) => pieces > 2, 10_000);
+    away = true;
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    away = false;
+    await until('another', () => uploads.length, (count) => count === 2, 15_000);
+    await rpc.invoke(it.recorder, 'stop');
+    await until('the end', () => it.told, (told) => told.includes('Stopped'), 15_000);
+    assert.ok(!it.told.includes('Error'), it.told.join());
+    assert.deepEqual(uploads.map((u) => [u.method, u.user, u.whole]), [false, true].map((whole) => ['PUT', `Basic ${btoa('me:secret')}`, whole]));
+    const file = path.join(folder, 'uploaded.webm');
+    fs.writeFileSync(file, Buffer.concat(uploads[1].bytes));
+    assert.deepEqual(decodes(file), { status: 0, complaints: [] });
+    const frames = probe(file).streams.map((s) => Number(s.nb_read_frames));
+    assert.ok(frames.every((n) => n > 50), `all of it: ${frames}`);
+    await rpc.release(it.pipeline);
+    await it.page.context().close();
+    store.closeAllConnections();
+    store.close();
   });
 });

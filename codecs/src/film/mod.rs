@@ -27,5 +27,5 @@ pub use error::FilmError;
 pub use interrupt::Interrupt;
 pub use place::{Scheme, path_of};
 pub use reader::{OpenOptions, Reader, RtspTransport, Track, Unit};
-pub use stream::SpoolRoom;
+pub use stream::{Claim, SpoolRoom};
 pub use writer::{Format, Summary, Target, WriteSeek, Writer, WriterOptions, WriterTrack};

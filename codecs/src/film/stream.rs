@@ -32,30 +32,50 @@ impl SpoolRoom {
         SpoolRoom { free: Arc::new(AtomicU64::new(all)), most }
     }
 
+    /// For one file, which has nothing yet.
+    pub fn claim(&self) -> Claim {
+        Claim { room: self.clone(), length: 0 }
+    }
+
     fn take(&self, bytes: u64) -> bool {
         self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(bytes)).is_ok()
     }
 }
 
-/// A file without a name, which gives its room back.
-pub(super) struct Spool {
-    file: File,
+/// What one file has taken of the room; dropping it gives it back.
+pub struct Claim {
     room: SpoolRoom,
     length: u64,
 }
 
-impl Spool {
-    fn append(&mut self, bytes: &[u8]) -> Result<(), FilmError> {
-        let more = bytes.len() as u64;
+impl Claim {
+    /// By so many bytes.
+    ///
+    /// # Errors
+    /// [`FilmError::Full`]
+    pub fn grow(&mut self, more: u64) -> Result<(), FilmError> {
         if self.length + more > self.room.most || !self.room.take(more) {
             return Err(FilmError::Full);
         }
         self.length += more;
+        Ok(())
+    }
+}
+
+/// A file without a name.
+pub(super) struct Spool {
+    file: File,
+    claim: Claim,
+}
+
+impl Spool {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), FilmError> {
+        self.claim.grow(bytes.len() as u64)?;
         Ok(self.file.write_all(bytes)?)
     }
 }
 
-impl Drop for Spool {
+impl Drop for Claim {
     fn drop(&mut self) {
         self.room.free.fetch_add(self.length, Ordering::Relaxed);
     }
@@ -105,7 +125,7 @@ pub(super) fn examine(
     if !to_disk {
         return Ok(Posted::Stream(Box::new(whole)));
     }
-    let mut spool = Spool { file: tempfile::tempfile()?, room: room.clone(), length: 0 };
+    let mut spool = Spool { file: tempfile::tempfile()?, claim: room.claim() };
     let mut piece = vec![0; PIECE];
     loop {
         if interrupt.ended() == Some(Ended::Stopped) {

@@ -10,7 +10,7 @@ mod profile;
 mod scribe;
 
 pub use profile::Profile;
-pub use scribe::OpenTarget;
+pub use scribe::{OpenTarget, Shelf};
 
 use crate::film::{FilmError, Summary, WriterOptions};
 use crate::player::PlayState;

@@ -8,7 +8,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
 /// Makes the place that is written to; called on the scribe's thread.
-pub type OpenTarget = Arc<dyn Fn() -> Result<Target, FilmError> + Send + Sync>;
+pub type OpenTarget = Arc<dyn Fn() -> Result<Shelf, FilmError> + Send + Sync>;
+
+/// The place of a recording.
+pub struct Shelf {
+    pub target: Target,
+    /// What is left to do once the recording is complete and the target closed. May wait.
+    pub complete: Box<dyn FnOnce() -> Result<(), FilmError> + Send>,
+}
+
+impl From<Target> for Shelf {
+    fn from(target: Target) -> Self {
+        Shelf { target, complete: Box::new(|| Ok(())) }
+    }
+}
 
 /// Frames that wait for the disk: two seconds of sound and pictures, and some.
 const WAITING: usize = 256;
@@ -89,12 +102,15 @@ fn write(
     options: WriterOptions,
     lines: &Receiver<Line>,
 ) -> Outcome {
-    let mut writer = Writer::create(open()?, format, tracks, options)?;
+    let Shelf { target, complete } = open()?;
+    let mut writer = Writer::create(target, format, tracks, options)?;
     while let Ok(line) = lines.recv() {
         match line {
             Line::Frame { track, data, at, key } => writer.write(track, data, at, key)?,
             Line::Now(now) => writer.tick(now)?,
         }
     }
-    writer.finish()
+    let summary = writer.finish()?;
+    complete()?;
+    Ok(summary)
 }

@@ -18,6 +18,10 @@ use std::time::SystemTime;
 const MOST_SPOOLED: u64 = 1 << 30;
 const MOST_SPOOLED_BY_ALL: u64 = 4 << 30;
 
+/// The same of recordings that go to a server: some hours each.
+const MOST_RECORDED: u64 = 16 << 30;
+const MOST_RECORDED_BY_ALL: u64 = 64 << 30;
+
 pub struct MediaOptions {
     pub engine: Engine,
     pub settings: ElementSettings,
@@ -32,7 +36,9 @@ pub struct Media {
     pub webrtc: Arc<WebRtcConfig>,
     pub dot_folder: Option<PathBuf>,
     pub uploads: Uploads,
+    /// For posts.
     pub spool_room: SpoolRoom,
+    pub recording_room: SpoolRoom,
     objects: Mutex<HashMap<ElementId, Weak<Object>>>,
     server: OnceLock<Weak<Server>>,
 }
@@ -46,6 +52,7 @@ impl Media {
             settings: options.settings,
             webrtc: options.webrtc,
             dot_folder: options.dot_folder,
+            recording_room: SpoolRoom::new(MOST_RECORDED, MOST_RECORDED_BY_ALL),
             objects: Mutex::default(),
             server: OnceLock::new(),
         })

@@ -2,7 +2,7 @@
 
 use super::face::{ElementFace, Role, element, parent_pipeline};
 use super::media::Media;
-use super::uri_endpoint::normalise;
+use super::uri_endpoint::{normalise, without_password};
 use super::values::typed;
 use crate::bindings::{Answer, Bindings, Call, Made, Make};
 use crate::error::Error;
@@ -53,16 +53,6 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
     Ok(ElementFace::new(element, &media, Role::Player(PlayerFace { uri })).made())
 }
 
-/// For the log.
-fn without_password(uri: &str) -> String {
-    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
-    let host = rest.split('/').next().unwrap_or_default();
-    match host.rsplit_once('@') {
-        Some((secret, _)) => format!("{scheme}://***{}", &rest[secret.len()..]),
-        None => uri.to_owned(),
-    }
-}
-
 async fn tell(object: &Object, command: PlayerCommand) -> Answer {
     element(object)?.element.tell(command).await?;
     Ok(Json::Null)
@@ -107,16 +97,4 @@ async fn video_info(call: Call) -> Answer {
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_password;
-
-    #[test]
-    fn passwords_stay_out_of_the_log() {
-        assert_eq!(without_password("rtsp://me:secret@camera/1?a=b@c"), "rtsp://***@camera/1?a=b@c");
-        assert_eq!(without_password("http://host/me@there"), "http://host/me@there");
-        assert_eq!(without_password("file:///a"), "file:///a");
-    }
 }

@@ -2,13 +2,14 @@
 
 use super::face::{ElementFace, Role, element, parent_pipeline};
 use super::media::Media;
-use super::uri_endpoint::normalise;
+use super::uri_endpoint::{normalise, without_password};
 use crate::bindings::{Answer, Bindings, Call, Made, Make};
+use crate::delivery;
 use crate::error::Error;
 use crate::objects::Object;
-use rivero_codecs::film::{FilmError, Format, Target, WriterOptions, path_of};
+use rivero_codecs::film::{FilmError, Format, SpoolRoom, Target, WriterOptions, path_of};
 use rivero_codecs::player::PlayState;
-use rivero_codecs::recorder::{Profile, RecorderCommand, recorder, take_what_fits};
+use rivero_codecs::recorder::{Profile, RecorderCommand, Shelf, recorder, take_what_fits};
 use rivero_engine::Element;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -41,13 +42,29 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
     let pipeline = parent_pipeline(&make)?;
     let uri = normalise(make.args.string("uri"), &media.settings.uri.default_path);
     let place = uri.clone();
-    let open = Arc::new(move || -> Result<Target, FilmError> { path_of(&place).map(Target::Path) });
+    let room = media.recording_room.clone();
+    let open = Arc::new(move || open(&place, &room));
     let spec = recorder(make.id.to_string(), profile, open, WriterOptions::default());
     let element = pipeline.add(spec).await?;
     take_what_fits(&element, profile);
-    tracing::info!(endpoint = %make.id, uri, ?profile, "recorder created");
+    tracing::info!(endpoint = %make.id, uri = without_password(&uri), ?profile, "recorder created");
     let face = RecorderFace { uri, stop_on_end_of_stream: make.args.boolean("stopOnEndOfStream") };
     Ok(ElementFace::new(element, &media, Role::Recorder(face)).made())
+}
+
+/// On the scribe's thread.
+fn open(uri: &str, room: &SpoolRoom) -> Result<Shelf, FilmError> {
+    if !is_web(uri) {
+        return Ok(Target::Path(path_of(uri)?).into());
+    }
+    let (delivery, arrival) = delivery::send(uri, room)?;
+    let complete = Box::new(|| Ok(arrival.wait()?));
+    Ok(Shelf { target: Target::Stream(Box::new(delivery)), complete })
+}
+
+fn is_web(uri: &str) -> bool {
+    let scheme = uri.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
 }
 
 /// Errors: a profile that needs what nobody has but Kurento's own company.

@@ -27,6 +27,16 @@ pub fn normalise(uri: &str, default_path: &str) -> String {
     if named { uri } else { format!("{}/{}", default_path.trim_end_matches('/'), uri.trim_start_matches('/')) }
 }
 
+/// For the log.
+pub fn without_password(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let host = rest.split('/').next().unwrap_or_default();
+    match host.rsplit_once('@') {
+        Some((secret, _)) => format!("{scheme}://***{}", &rest[secret.len()..]),
+        None => uri.to_owned(),
+    }
+}
+
 pub fn state_name(state: PlayState) -> Json {
     json!(match state {
         PlayState::Stop => "STOP",
@@ -72,7 +82,14 @@ async fn stop(call: Call) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::normalise;
+    use super::{normalise, without_password};
+
+    #[test]
+    fn passwords_stay_out_of_the_log() {
+        assert_eq!(without_password("rtsp://me:secret@camera/1?a=b@c"), "rtsp://***@camera/1?a=b@c");
+        assert_eq!(without_password("http://host/me@there"), "http://host/me@there");
+        assert_eq!(without_password("file:///a"), "file:///a");
+    }
 
     #[test]
     fn uris_as_kurento_reads_them() {
