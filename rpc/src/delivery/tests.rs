@@ -1,3 +1,5 @@
+//! A courier before servers that break, refuse and take.
+
 use super::*;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};

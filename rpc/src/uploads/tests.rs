@@ -1,3 +1,5 @@
+//! Posts over real sockets, with the test in the place of an element.
+
 use super::*;
 use crate::bindings::Pending;
 use std::io::Read;
