@@ -61,7 +61,8 @@ build-tools:
 
 test-packages:
 	@scripts/need.sh node:nodejs npm:npm chromium:chromium firefox-esr:firefox-esr ip:iproute2 turnserver:coturn dot:graphviz ffmpeg:ffmpeg gst-launch-1.0:gstreamer1.0-tools
-	@for plugin in opusenc:base rtpbin:good srtpenc:bad; do \
+	@/usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null || scripts/need.sh not-a-command:python3-gi not-a-command:gir1.2-gst-rtsp-server-1.0
+	@for plugin in opusenc:base rtpbin:good srtpenc:bad openh264enc:bad; do \
 	  gst-inspect-1.0 --exists "$${plugin%%:*}" || scripts/need.sh "not-a-command:gstreamer1.0-plugins-$${plugin#*:}"; \
 	done
 

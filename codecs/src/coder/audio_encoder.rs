@@ -106,8 +106,9 @@ impl AudioEncoder {
         }
     }
 
-    /// Takes the samples and appends the frames that they complete. A frame's time is that of the first sample that went into it;
-    /// what a codec delays the sound by, up to some tens of milliseconds, is not counted.
+    /// Takes the samples and appends the frames that they complete. A frame's time is that of the first sample that went into it. What
+    /// the codec delays the sound by is not counted, some milliseconds for most; AAC's and MP3's, which is more than ears
+    /// forgive beside pictures, is taken off: there a frame's time is that of the first sample that a decoder gives for it.
     pub fn encode(&mut self, sound: &Sound, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
         if (sound.rate, sound.channels) != (self.settings.rate, self.settings.channels) {
             return Err(CoderError::Refused("sound of another form than the encoder is for"));
@@ -184,17 +185,28 @@ impl AudioEncoder {
     }
 
     fn receive(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), CoderError> {
+        let ahead = self.ahead();
         let Engine::FFmpeg(context) = &mut self.engine else { return Ok(()) };
         loop {
             match context.receive_packet() {
                 Ok(Received::One(packet)) => {
                     // Frames leave in order, one for each that went in; what a codec appends at the end follows the last.
                     let at = self.inside.pop_front().unwrap_or(self.rest_at);
-                    out.push(EncodedFrame { data: packet.data, at, key: true });
+                    out.push(EncodedFrame { data: packet.data, at: at - ahead, key: true });
                 }
                 Ok(Received::Nothing) => return Ok(()),
                 Err(source) => return Err(CoderError::Failed { what: "encoding", source }),
             }
+        }
+    }
+
+    /// By this much a frame's time lies before the first sample that went into it.
+    pub fn ahead(&self) -> Duration {
+        match &self.engine {
+            Engine::FFmpeg(context) if matches!(self.codec, Codec::Aac | Codec::Mp3) => {
+                self.duration(context.padding())
+            }
+            _ => Duration::ZERO,
         }
     }
 

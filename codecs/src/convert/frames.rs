@@ -91,7 +91,10 @@ impl Unpack {
 
     fn read(&mut self, out: &mut Outbox) {
         let now = out.now();
-        while let Some(step) = self.reorder.pop(now) {
+        loop {
+            // Where nothing is of use before a key frame, that one waits for nothing before it.
+            self.reorder.want_key(self.waits);
+            let Some(step) = self.reorder.pop(now) else { break };
             match step {
                 Step::Packet(packet) => self.take(&packet, out),
                 Step::Lost { .. } => self.note_loss(out),

@@ -22,6 +22,9 @@ pub enum FilmError {
     /// Nobody answers there, or the connection broke.
     #[error("the connection failed")]
     Connection { source: Cause },
+    /// A camera stopped sending: what it sends has no end of its own.
+    #[error("the server ended the stream")]
+    Gone,
     /// Nothing came within the deadline.
     #[error("nothing came in time")]
     Timeout,

@@ -31,9 +31,15 @@ impl Interrupt {
         Interrupt(Arc::new(State { clock, stopped: AtomicBool::new(false), deadline: AtomicU64::new(u64::MAX) }))
     }
 
-    /// Ends what waits now and all that would wait later, for good.
+    /// Ends what waits now and all that would wait later, but for a word of leave to a server.
     pub fn stop(&self) {
         self.0.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whoever was stopped takes leave of a server: that may take so long.
+    pub(super) fn take_leave(&self, patience: std::time::Duration) {
+        self.wait_for(patience);
+        self.0.stopped.store(false, Ordering::Relaxed);
     }
 
     /// Moves the deadline of what waits now. The next call of a [`Reader`](super::Reader) sets its own.

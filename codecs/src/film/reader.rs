@@ -21,6 +21,9 @@ use std::time::Duration;
 const MOST_AHEAD: usize = 2048;
 const MOST_BYTES_AHEAD: usize = 32 << 20;
 
+/// How long it may take to tell a server that we go.
+const LEAVE: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum RtspTransport {
     /// UDP, and TCP where the server wants that.
@@ -85,6 +88,8 @@ pub struct Track {
     pub height: u32,
     /// Frames a second as a ratio, where the source says so.
     pub frame_rate: Option<(u32, u32)>,
+    /// The source says that pictures are decoded in another order than they are shown in.
+    pub reordered: bool,
     /// What the codec wants to be known beforehand (AAC's AudioSpecificConfig, Vorbis's headers, an OpusHead); of H.264 and
     /// H.265 the parameter sets as a byte stream, which stand before each key frame as well.
     pub config: Bytes,
@@ -109,6 +114,15 @@ pub struct Unit {
     pub config: Option<Bytes>,
 }
 
+/// A camera that is not told goes on sending until it misses us.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if self.live {
+            self.interrupt.take_leave(LEAVE);
+        }
+    }
+}
+
 /// What the reader keeps of one of FFmpeg's streams.
 struct Lane {
     track: Option<usize>,
@@ -128,6 +142,8 @@ pub struct Reader {
     read_patience: Duration,
     remote: bool,
     live: bool,
+    /// A stream without an end of its own.
+    endless: bool,
     tracks: Vec<Track>,
     lanes: Vec<Lane>,
     ahead: VecDeque<Unit>,
@@ -176,6 +192,7 @@ impl Reader {
         }
         let always = matches!(scheme, Scheme::Rtsp | Scheme::Rtsps | Scheme::Rtmp | Scheme::Rtmps | Scheme::Srt);
         let live = always || remote && input.duration().is_none() && input.seeks_bytes() != Some(true);
+        let endless = matches!(scheme, Scheme::Rtsp | Scheme::Rtsps) && input.duration().is_none();
         let start = input.start();
         let mut reader = Reader {
             input,
@@ -183,6 +200,7 @@ impl Reader {
             read_patience: options.read_patience,
             remote,
             live,
+            endless,
             tracks: Vec::new(),
             lanes: Vec::new(),
             ahead: VecDeque::new(),
@@ -336,6 +354,7 @@ impl Reader {
                 Ok(None) => {
                     return match self.input.take_error() {
                         Some(error) => Err(why(Cause(0), Some(error), &self.interrupt, self.remote)),
+                        None if self.endless => Err(FilmError::Gone),
                         None => Ok(false),
                     };
                 }
@@ -504,6 +523,7 @@ fn track(kind: MediaKind, codec: Option<Codec>, parameters: Parameters, frame_ra
         width,
         height,
         frame_rate,
+        reordered: parameters.delay() > 0,
         config: Bytes::copy_from_slice(parameters.config()),
         parameters: Arc::new(parameters),
     }

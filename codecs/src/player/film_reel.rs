@@ -24,8 +24,11 @@ pub struct FilmReel {
     reader: Reader,
     info: ReelInfo,
     lanes: Vec<Lane>,
+    largest: Largest,
     ahead: VecDeque<Unit>,
     ready: VecDeque<Frame>,
+    /// Decoders have given what they held back at the end.
+    drained: bool,
 }
 
 impl FilmReel {
@@ -53,14 +56,21 @@ impl FilmReel {
         let mut ahead = VecDeque::new();
         // A live stream is not held up for that: what it sends is not reordered.
         while !live && ahead.len() < LOOK_AHEAD {
-            let Some(unit) = reader.read()? else { break };
-            ahead.push_back(unit);
+            match reader.read() {
+                Ok(Some(unit)) => ahead.push_back(unit),
+                Ok(None) => break,
+                // What there is of a film that was cut off is played; the same error ends it.
+                Err(_) if !ahead.is_empty() => break,
+                Err(why) => return Err(why),
+            }
         }
         let mut lanes = Vec::new();
         for track in chosen {
             let described = &reader.tracks()[track];
             let kind = described.kind;
-            let reordered = is_reordered(ahead.iter().filter(|unit| unit.track == track));
+            // What a live stream says of itself is a guess as long as its pictures come in order.
+            let reordered =
+                !live && (described.reordered || is_reordered(ahead.iter().filter(|unit| unit.track == track)));
             let caps = caps(described, reordered);
             let decoder = if caps.is_none() { Some(TrackDecoder::new(described, largest)?) } else { None };
             let caps = caps.or_else(|| raw(kind));
@@ -71,7 +81,7 @@ impl FilmReel {
             }
             lanes.push(Lane { track, kind, decoder });
         }
-        Ok(FilmReel { reader, info, lanes, ahead, ready: VecDeque::new() })
+        Ok(FilmReel { reader, info, lanes, largest, ahead, ready: VecDeque::new(), drained: false })
     }
 
     fn take(&mut self, unit: Unit) -> Result<(), FilmError> {
@@ -86,15 +96,20 @@ impl FilmReel {
         if let Err(why) = decoder.decode(&unit.data, on_clock(unit.at), &mut decoded) {
             tracing::debug!("a frame of a film is not decoded: {why}");
         }
-        for one in decoded {
-            let (at, content) = match one {
-                Decoded::Picture(picture) => (picture.at, Content::Picture(picture)),
-                Decoded::Sound(sound) => (sound.at, Content::Sound(sound)),
-            };
-            let at = Duration::from_nanos(at.as_nanos());
-            self.ready.push_back(Frame { kind, content, at, decoded: at, duration, key: true });
-        }
+        self.ready.extend(decoded.into_iter().map(|one| frame(kind, one, duration)));
         Ok(())
+    }
+
+    /// What decoders still hold when the film is over.
+    fn drain(&mut self) {
+        for lane in &mut self.lanes {
+            let Some(decoder) = &mut lane.decoder else { continue };
+            let mut decoded = Vec::new();
+            if let Err(why) = decoder.flush(&mut decoded) {
+                tracing::debug!("the end of a film is not decoded: {why}");
+            }
+            self.ready.extend(decoded.into_iter().map(|one| frame(lane.kind, one, Duration::ZERO)));
+        }
     }
 }
 
@@ -112,8 +127,11 @@ impl Reel for FilmReel {
                 Some(unit) => Some(unit),
                 None => self.reader.read()?,
             };
-            let Some(unit) = unit else { return Ok(None) };
-            self.take(unit)?;
+            match unit {
+                Some(unit) => self.take(unit)?,
+                None if std::mem::replace(&mut self.drained, true) => return Ok(None),
+                None => self.drain(),
+            }
         }
     }
 
@@ -121,13 +139,23 @@ impl Reel for FilmReel {
         self.reader.seek(to)?;
         self.ahead.clear();
         self.ready.clear();
+        self.drained = false;
         for lane in &mut self.lanes {
             if lane.decoder.is_some() {
-                lane.decoder = Some(TrackDecoder::new(&self.reader.tracks()[lane.track], Largest::default())?);
+                lane.decoder = Some(TrackDecoder::new(&self.reader.tracks()[lane.track], self.largest)?);
             }
         }
         Ok(())
     }
+}
+
+fn frame(kind: MediaKind, decoded: Decoded, duration: Duration) -> Frame {
+    let (at, content) = match decoded {
+        Decoded::Picture(picture) => (picture.at, Content::Picture(picture)),
+        Decoded::Sound(sound) => (sound.at, Content::Sound(sound)),
+    };
+    let at = Duration::from_nanos(at.as_nanos());
+    Frame { kind, content, at, decoded: at, duration, key: true }
 }
 
 /// A place in a film as a time, for decoders that know no other.

@@ -9,6 +9,8 @@ mod film_reel;
 mod node;
 mod projector;
 mod reel;
+#[cfg(test)]
+mod tests;
 
 pub use film_reel::FilmReel;
 pub use projector::OpenReel;

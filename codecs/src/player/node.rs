@@ -6,6 +6,7 @@
 use super::projector::{OpenReel, Projector, Reading};
 use super::reel::{Content, Frame, ReelInfo};
 use super::{PlayState, PlayerCommand, PlayerEvent, PlayerReport};
+use crate::convert::REORDERED;
 use crate::film::{FilmError, Interrupt};
 use rivero_engine::{Body, Clock, Coded, Input, MediaKind, MediaTime, Node, Outbox, Packet};
 use std::sync::Arc;
@@ -13,6 +14,15 @@ use std::time::Duration;
 
 /// How soon the node looks again when the projector has nothing yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often what is live is thrown away while the player is paused.
+const LET_PASS: Duration = Duration::from_millis(100);
+/// Live media whose time lies so much further ahead than it should has jumped, ...
+const JUMP: Duration = Duration::from_secs(1);
+/// ... and where so much more waits than should, its sender's clock is faster than ours.
+const PILED_UP: Duration = Duration::from_millis(500);
+/// Frames that leave in one go; the rest follows after `BREATH`, when others have had their turn.
+const AT_ONCE: usize = 64;
+const BREATH: Duration = Duration::from_millis(1);
 /// A frame that was waited for and comes later than this was held up by what it is read from: the film goes on from here instead of
 /// hurrying. One that is only late, because a file holds its sound far from its pictures, is no reason.
 const HELD_UP: Duration = Duration::from_millis(300);
@@ -27,6 +37,8 @@ pub struct PlayerNode {
     show: Option<Show>,
     /// When what left last is shown, of audio and video: playing again goes on behind it.
     last: [MediaTime; 2],
+    /// What of that was before the film was tied to the clock anew: times may go back for frames in another order, but not behind that.
+    floor: [MediaTime; 2],
 }
 
 /// A film that is open, or being opened.
@@ -44,13 +56,27 @@ struct Show {
     place: Duration,
     /// What comes before this place only serves to decode what follows.
     sought: Option<Duration>,
+    /// It is not where it should be: it goes on from wherever it is.
+    astray: bool,
+    /// Pictures before the next key frame are of no use.
+    awaits_key: bool,
+    /// The place up to which it has been given.
+    reached: Duration,
     /// When the last frame has been shown.
     over: MediaTime,
 }
 
 impl PlayerNode {
     pub fn new(clock: Arc<dyn Clock>, open: OpenReel, delay: Duration) -> Self {
-        PlayerNode { clock, open, delay, state: PlayState::Stop, show: None, last: [MediaTime::ZERO; 2] }
+        PlayerNode {
+            clock,
+            open,
+            delay,
+            state: PlayState::Stop,
+            show: None,
+            last: [MediaTime::ZERO; 2],
+            floor: [MediaTime::ZERO; 2],
+        }
     }
 
     fn command(&mut self, command: PlayerCommand, out: &mut Outbox) {
@@ -118,7 +144,8 @@ impl PlayerNode {
         }
         show.run += 1;
         (show.next, show.ended, show.point) = (None, false, None);
-        (show.place, show.sought) = (to, Some(to));
+        (show.place, show.reached, show.sought) = (to, to, Some(to));
+        (show.astray, show.awaits_key) = (false, false);
         true
     }
 
@@ -142,12 +169,17 @@ impl PlayerNode {
 
     /// Gives everything that is due, and sleeps until the next frame is.
     fn go_on(&mut self, out: &mut Outbox) {
+        let paused = self.state == PlayState::Pause;
+        let mut given = 0;
         let wake = loop {
             let Some(show) = &mut self.show else { break None };
+            let lets_pass = paused && show.is_live();
             match show.look() {
+                Look::Nothing if lets_pass => break Some(out.now() + LET_PASS),
                 Look::Nothing => break Some(out.now() + LOOK_AGAIN),
                 Look::Failed(why) => self.fail(why, out),
-                _ if self.state == PlayState::Pause => break None,
+                Look::Frame { .. } if lets_pass => show.let_pass(),
+                _ if paused => break None,
                 Look::End => {
                     if show.over > out.now() {
                         break Some(show.over);
@@ -156,10 +188,17 @@ impl PlayerNode {
                     out.tell(PlayerEvent::End);
                 }
                 Look::Frame { decoded, preroll } => {
+                    if show.point.is_none() {
+                        self.floor = self.last;
+                    }
                     let due = show.due(decoded, preroll, self.delay, out.now());
                     if due > out.now() {
                         break Some(due);
                     }
+                    if given == AT_ONCE {
+                        break Some(out.now() + BREATH);
+                    }
+                    given += 1;
                     self.give(preroll, out);
                 }
             }
@@ -174,14 +213,18 @@ impl PlayerNode {
             MediaKind::Audio => (0, &info.audio),
             _ => (1, &info.video),
         };
-        // Sound before the place that was sought serves nothing.
-        let Some(caps) = caps.clone().filter(|_| !preroll || frame.kind == MediaKind::Video) else { return };
-        let last = self.last[port];
+        // Before the place that was sought only what others are decoded from serves anything.
+        let serves = !preroll || (frame.kind == MediaKind::Video && matches!(frame.content, Content::Coded(_)));
+        let Some(caps) = caps.clone().filter(|_| serves) else { return };
         let at = if frame.at >= place { time + (frame.at - place) } else { time - (place - frame.at) };
         // What is decoded before others and shown after them stands where it stands.
-        let reordered = frame.decoded < frame.at;
-        let at = if preroll || (at <= last && !reordered) { last.max(at) + STEP } else { at };
-        self.last[port] = last.max(at);
+        let last = if caps.format() == Some(REORDERED) { &mut self.floor[port] } else { &mut self.last[port] };
+        let at = if at <= *last { *last + STEP } else { at };
+        if caps.format() != Some(REORDERED) || at == *last + STEP {
+            *last = at;
+        }
+        self.last[port] = self.last[port].max(at);
+        show.reached = show.reached.max(frame.at + frame.duration);
         show.over = show.over.max(at + frame.duration);
         let key = frame.key || frame.kind == MediaKind::Audio;
         let packet = Packet::new(caps, body(frame.content, at, !preroll), out.now());
@@ -209,8 +252,21 @@ impl Show {
             point: None,
             place: Duration::ZERO,
             sought: None,
+            astray: false,
+            awaits_key: false,
+            reached: Duration::ZERO,
             over: MediaTime::ZERO,
         }
+    }
+
+    fn is_live(&self) -> bool {
+        self.info.as_ref().is_some_and(|info| info.live)
+    }
+
+    /// What is live goes on while it is paused: what follows is joined at a key frame.
+    fn let_pass(&mut self) {
+        self.next = None;
+        self.awaits_key = self.info.as_ref().is_some_and(|info| info.video.is_some());
     }
 
     fn look(&mut self) -> Look {
@@ -221,9 +277,13 @@ impl Show {
                     return Look::Nothing;
                 }
                 Some(Reading::Opened(info)) => self.info = Some(info),
-                Some(Reading::Frame { run, frame }) if run == self.run => self.next = Some(frame),
+                Some(Reading::Frame { run, frame }) if run == self.run => {
+                    self.awaits_key &= frame.kind != MediaKind::Video || !frame.key;
+                    self.next = Some(frame).filter(|frame| !self.awaits_key || frame.kind != MediaKind::Video);
+                }
+                Some(Reading::Astray { run }) if run == self.run => (self.astray, self.sought) = (true, None),
                 Some(Reading::End { run }) if run == self.run => self.ended = true,
-                Some(Reading::Frame { .. } | Reading::End { .. }) => {}
+                Some(Reading::Frame { .. } | Reading::Astray { .. } | Reading::End { .. }) => {}
                 Some(Reading::Failed(why)) => return Look::Failed(why),
             }
         }
@@ -238,21 +298,24 @@ impl Show {
 
     /// When the frame is due that is decoded at this place. The first one after a pause or a seek ties the film to the clock.
     fn due(&mut self, decoded: Duration, preroll: bool, delay: Duration, now: MediaTime) -> MediaTime {
-        let live = self.info.as_ref().is_some_and(|info| info.live);
-        if self.point.is_none() {
-            // A stream that is joined begins where it is.
-            let place = if self.sought.is_some() || !live { self.place } else { decoded };
-            self.point = Some((place, if live { now + delay } else { now }));
-        }
-        let Some((place, time)) = self.point else { return now };
+        let delay = if self.is_live() { delay } else { Duration::ZERO };
+        // A stream that is joined begins where it is.
+        let joins = std::mem::take(&mut self.astray) || self.is_live();
+        let (place, time) = *self.point.get_or_insert((if joins { decoded } else { self.place }, now + delay));
         if preroll {
             return now;
         }
         let due = if decoded >= place { time + (decoded - place) } else { time - (place - decoded) };
-        let late = now.since(due);
-        if std::mem::take(&mut self.starved) && late > HELD_UP {
-            self.point = Some((place, time + late + if live { delay } else { Duration::ZERO }));
-            return if live { now + delay } else { now };
+        let held_up = std::mem::take(&mut self.starved) && now.since(due) > HELD_UP;
+        let jumped = self.is_live() && due.since(now) > delay + JUMP;
+        if held_up || jumped {
+            self.point = Some((decoded, now + delay));
+            return now + delay;
+        }
+        let waits = self.projector.newest().saturating_sub(decoded);
+        let piled_up = (delay + PILED_UP..delay + PILED_UP + JUMP).contains(&waits);
+        if self.is_live() && due <= now && piled_up {
+            self.point = Some((place, time - (waits - delay)));
         }
         due
     }
@@ -260,6 +323,9 @@ impl Show {
     fn position(&self, now: MediaTime) -> Duration {
         let Some((place, time)) = self.point else { return self.place };
         let position = if now >= time { place + now.since(time) } else { place.saturating_sub(time.since(now)) };
+        // While a slow disk is waited for it stands.
+        let waits = self.starved && self.next.is_none() && !self.ended;
+        let position = if waits { position.min(self.reached.max(place)) } else { position };
         let duration = self.info.as_ref().and_then(|info| info.duration);
         duration.map_or(position, |duration| position.min(duration))
     }

@@ -4,15 +4,22 @@ use super::reel::{Frame, Reel, ReelInfo};
 use crate::film::{FilmError, Interrupt};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 /// Opens the reel; called on the projector's thread.
 pub type OpenReel = Arc<dyn Fn(&Interrupt) -> Result<Box<dyn Reel>, FilmError> + Send + Sync>;
 
-/// Frames read ahead: a second or two of a film with sound.
+/// Frames and bytes read ahead: a second or two of a film with sound, less of one whose pictures are decoded here.
 const AHEAD: usize = 128;
-/// Orders that wait for the thread: it looks for them after each frame.
+const BYTES_AHEAD: usize = 16 << 20;
+/// Of what is live and waits for its time, which may be seconds.
+const LIVE_AHEAD: usize = 2000;
+const LIVE_BYTES_AHEAD: usize = 128 << 20;
+/// What else there is to say.
+const WORDS: usize = 8;
+/// Orders that wait for the thread: it looks for them after each frame, and only the last one counts.
 const ORDERS: usize = 16;
 /// While nothing more fits, orders are looked for this often.
 const FULL: Duration = Duration::from_millis(20);
@@ -25,10 +32,14 @@ enum Order {
 /// What the thread has to say.
 pub enum Reading {
     Opened(ReelInfo),
-    /// `run` counts the seeks: what was read before the last one is of no use. A seek that fails leads to where the film stood.
+    /// `run` counts the seeks: what was read before the last one is of no use.
     Frame {
         run: u64,
         frame: Frame,
+    },
+    /// A seek failed: what follows is from where the film stood.
+    Astray {
+        run: u64,
     },
     End {
         run: u64,
@@ -36,10 +47,38 @@ pub enum Reading {
     Failed(FilmError),
 }
 
+/// What is read ahead, as both ends count it.
+#[derive(Default)]
+struct Ahead {
+    frames: AtomicUsize,
+    bytes: AtomicUsize,
+    /// The place at which the newest frame is decoded, in nanoseconds since the film's beginning.
+    newest: AtomicU64,
+}
+
+impl Ahead {
+    fn has_room(&self, live: bool) -> bool {
+        let (frames, bytes) = if live { (LIVE_AHEAD, LIVE_BYTES_AHEAD) } else { (AHEAD, BYTES_AHEAD) };
+        self.frames.load(Ordering::Relaxed) < frames && self.bytes.load(Ordering::Relaxed) < bytes
+    }
+
+    fn add(&self, frame: &Frame) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(frame.content.len(), Ordering::Relaxed);
+        self.newest.store(u64::try_from(frame.decoded.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn subtract(&self, frame: &Frame) {
+        self.frames.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(frame.content.len(), Ordering::Relaxed);
+    }
+}
+
 /// The node's end. Dropping it ends the thread.
 pub struct Projector {
     orders: SyncSender<Order>,
     film: Receiver<Reading>,
+    ahead: Arc<Ahead>,
     interrupt: Interrupt,
 }
 
@@ -47,21 +86,31 @@ impl Projector {
     /// Errors: no thread can be started.
     pub fn start(open: OpenReel, interrupt: Interrupt) -> io::Result<Self> {
         let (orders, their_orders) = sync_channel(ORDERS);
-        let (their_film, film) = sync_channel(AHEAD);
-        let theirs = interrupt.clone();
+        let (their_film, film) = sync_channel(LIVE_AHEAD + WORDS);
+        let ahead = Arc::new(Ahead::default());
+        let (theirs, counts) = (interrupt.clone(), ahead.clone());
         std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
-            let mut booth = Booth { orders: their_orders, film: their_film, run: 0 };
+            let mut booth = Booth { orders: their_orders, film: their_film, ahead: counts, run: 0, live: false };
             if let Err(why) = booth.show(&open, &theirs) {
                 // Whoever does not listen any more does not want to know.
                 let _ = booth.film.send(Reading::Failed(why));
             }
         })?;
-        Ok(Projector { orders, film, interrupt })
+        Ok(Projector { orders, film, ahead, interrupt })
     }
 
     /// What was read, if anything; never waits.
     pub fn take(&self) -> Option<Reading> {
-        self.film.try_recv().ok()
+        let reading = self.film.try_recv().ok()?;
+        if let Reading::Frame { frame, .. } = &reading {
+            self.ahead.subtract(frame);
+        }
+        Some(reading)
+    }
+
+    /// The place at which the newest frame is decoded that was read, since the film's beginning.
+    pub fn newest(&self) -> Duration {
+        Duration::from_nanos(self.ahead.newest.load(Ordering::Relaxed))
     }
 
     /// False when it cannot be ordered now: many orders wait already, or the thread has ended.
@@ -79,7 +128,9 @@ impl Drop for Projector {
 struct Booth {
     orders: Receiver<Order>,
     film: SyncSender<Reading>,
+    ahead: Arc<Ahead>,
     run: u64,
+    live: bool,
 }
 
 /// The player is gone.
@@ -88,12 +139,17 @@ struct Gone;
 impl Booth {
     fn show(&mut self, open: &OpenReel, interrupt: &Interrupt) -> Result<(), FilmError> {
         let mut reel = open(interrupt)?;
+        self.live = reel.info().live;
         if self.film.send(Reading::Opened(reel.info().clone())).is_err() {
             return Ok(());
         }
         loop {
             match self.orders.try_recv() {
-                Ok(order) => self.obey(order, &mut *reel),
+                Ok(order) => {
+                    if self.obey(order, &mut *reel).is_err() {
+                        return Ok(());
+                    }
+                }
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {}
             }
@@ -103,8 +159,7 @@ impl Booth {
                 None => self.give(Reading::End { run }, &mut *reel).and_then(|()| {
                     // At the end only an order leads on.
                     let order = if self.run == run { self.orders.recv().map_err(|_| Gone)? } else { return Ok(()) };
-                    self.obey(order, &mut *reel);
-                    Ok(())
+                    self.obey(order, &mut *reel)
                 }),
             };
             if given.is_err() {
@@ -113,26 +168,25 @@ impl Booth {
         }
     }
 
-    fn obey(&mut self, Order::Seek { to, run }: Order, reel: &mut dyn Reel) {
-        if let Err(why) = reel.seek(to) {
-            tracing::warn!("a film cannot be sought: {why}");
-        }
+    fn obey(&mut self, order: Order, reel: &mut dyn Reel) -> Result<(), Gone> {
+        let Order::Seek { to, run } = self.orders.try_iter().last().unwrap_or(order);
         self.run = run;
+        let Err(why) = reel.seek(to) else { return Ok(()) };
+        tracing::warn!("a film cannot be sought: {why}");
+        self.film.send(Reading::Astray { run }).map_err(|_| Gone)
     }
 
     /// Waits for room, unless an order makes what was read useless.
-    fn give(&mut self, mut reading: Reading, reel: &mut dyn Reel) -> Result<(), Gone> {
+    fn give(&mut self, reading: Reading, reel: &mut dyn Reel) -> Result<(), Gone> {
         loop {
-            match self.film.try_send(reading) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Disconnected(_)) => return Err(Gone),
-                Err(TrySendError::Full(back)) => reading = back,
+            if self.ahead.has_room(self.live) {
+                if let Reading::Frame { frame, .. } = &reading {
+                    self.ahead.add(frame);
+                }
+                return self.film.send(reading).map_err(|_| Gone);
             }
             match self.orders.recv_timeout(FULL) {
-                Ok(order) => {
-                    self.obey(order, reel);
-                    return Ok(());
-                }
+                Ok(order) => return self.obey(order, reel),
                 Err(RecvTimeoutError::Disconnected) => return Err(Gone),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -24,6 +24,21 @@ pub enum Content {
     Sound(Sound),
 }
 
+impl Content {
+    /// Bytes of memory.
+    pub fn len(&self) -> usize {
+        match self {
+            Content::Coded(data) => data.len(),
+            Content::Picture(picture) => picture.len(),
+            Content::Sound(sound) => sound.samples.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// One frame of a reel, in the order of decoding.
 #[derive(Clone, Debug)]
 pub struct Frame {

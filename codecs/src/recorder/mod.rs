@@ -8,6 +8,8 @@
 mod node;
 mod profile;
 mod scribe;
+#[cfg(test)]
+mod tests;
 
 pub use profile::Profile;
 pub use scribe::{OpenTarget, Shelf};
@@ -29,8 +31,17 @@ pub enum RecorderCommand {
         reply: Option<oneshot::Sender<()>>,
     },
     Report {
-        reply: oneshot::Sender<PlayState>,
+        reply: oneshot::Sender<RecorderReport>,
     },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecorderReport {
+    pub state: PlayState,
+    /// Frames that wait for the disk.
+    pub waiting: usize,
+    /// Frames that were left out since the disk could not take them.
+    pub left_out: u64,
 }
 
 /// What a recorder's node tells.
@@ -42,8 +53,8 @@ pub enum RecorderEvent {
     Written(Summary),
     /// It goes on without this: the disk is too slow, or full.
     Failed(FilmError),
-    /// So many frames were left out since the disk could not take them.
-    Late(u64),
+    /// Frames are left out since the disk cannot take them; told once.
+    Late,
 }
 
 /// The inputs of a recorder's node.

@@ -1,8 +1,9 @@
 //! The worker half of a recorder.
 
-use super::profile::{Profile, track};
+use super::profile::{Profile, fits, track};
 use super::scribe::{Line, OpenTarget, Refused, Scribe};
-use super::{AUDIO, RecorderCommand, RecorderEvent, VIDEO};
+use super::{AUDIO, RecorderCommand, RecorderEvent, RecorderReport, VIDEO};
+use crate::convert::REORDERED;
 use crate::film::{FilmError, WriterOptions};
 use crate::player::PlayState;
 use rivero_engine::{Body, Caps, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet};
@@ -14,7 +15,7 @@ const TICK: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(10);
 /// A key frame that does not come is asked for again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// So long what comes waits for the other track: what a track holds is settled when the file begins.
+/// So long what comes waits for the other track: what a track holds is settled when the file begins, and sound goes on with the picture.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Frames that wait for that at most.
 const MOST_EARLY: usize = 512;
@@ -33,19 +34,23 @@ pub struct RecorderNode {
     replies: Vec<oneshot::Sender<()>>,
     /// What came last at each input.
     caps: [Option<Caps>; 2],
-    /// By input: the number of the track in the file.
-    tracks: [Option<usize>; 2],
+    /// By input: the number of the track in the file, and what it holds.
+    tracks: [Option<(usize, Caps)>; 2],
     /// Cut out of the time line so far, and since when it is paused.
     cut: Duration,
     paused: Option<MediaTime>,
-    /// Of each input: nothing is taken before a key frame.
-    waits: [bool; 2],
+    /// No picture is taken before a key frame.
+    waits: bool,
+    /// Until then sound waits for the picture with which it goes on.
+    patient_until: MediaTime,
+    /// Where what is recorded now goes on: sound from before the pause that comes only now is not wanted.
+    resumed: MediaTime,
     asked: Option<MediaTime>,
     left_out: u64,
     /// What waits for the file to begin.
     early: Vec<(usize, Packet)>,
-    /// When what was recorded last is shown.
-    last: MediaTime,
+    /// When what was recorded last is shown or heard, by input.
+    newest: [Option<MediaTime>; 2],
 }
 
 impl RecorderNode {
@@ -63,11 +68,13 @@ impl RecorderNode {
             tracks: [None, None],
             cut: Duration::ZERO,
             paused: None,
-            waits: [true; 2],
+            waits: true,
+            patient_until: MediaTime::ZERO,
+            resumed: MediaTime::ZERO,
             asked: None,
             left_out: 0,
             early: Vec::new(),
-            last: MediaTime::ZERO,
+            newest: [None; 2],
         }
     }
 
@@ -81,7 +88,8 @@ impl RecorderNode {
             RecorderCommand::Stop { reply } => self.stop(reply, out),
             RecorderCommand::Report { reply } => {
                 // Whoever asked may have gone.
-                let _ = reply.send(self.state);
+                let waiting = self.scribe.as_ref().map_or(0, Scribe::waiting);
+                let _ = reply.send(RecorderReport { state: self.state, waiting, left_out: self.left_out });
             }
         }
     }
@@ -91,26 +99,39 @@ impl RecorderNode {
             return;
         }
         self.wanted = PlayState::Start;
-        self.waits = [true; 2];
+        self.wait_for_key(out);
         self.ask(out);
         out.wake_at(Some(out.now() + TICK));
+    }
+
+    fn wait_for_key(&mut self, out: &mut Outbox) {
+        self.waits = true;
+        // A file that has no pictures yet does not wait for any.
+        let shows = self.profile.video && self.caps[VIDEO].is_some();
+        self.patient_until = if shows { out.now() + PATIENCE } else { out.now() };
     }
 
     fn pause(&mut self, out: &mut Outbox) {
         if self.wanted == PlayState::Pause {
             return;
         }
+        self.save_early(out);
         self.wanted = PlayState::Pause;
-        self.early.clear();
         // What is cut out begins behind what was recorded.
-        self.paused.get_or_insert(if self.scribe.is_some() { self.last } else { out.now() });
+        let newest = self.newest.into_iter().flatten().max().filter(|_| self.scribe.is_some());
+        self.paused.get_or_insert(newest.unwrap_or(out.now()));
         self.enter(PlayState::Pause, out);
     }
 
     fn stop(&mut self, reply: Option<oneshot::Sender<()>>, out: &mut Outbox) {
         self.replies.extend(reply);
-        if !std::mem::replace(&mut self.stopped, true) {
+        if !self.stopped {
+            self.save_early(out);
+            self.stopped = true;
             self.wanted = PlayState::Stop;
+            if self.left_out > 0 {
+                tracing::warn!(frames = self.left_out, "frames are missing in a recording: its place was too slow");
+            }
             if let Some(scribe) = &mut self.scribe {
                 scribe.finish();
             }
@@ -152,23 +173,63 @@ impl RecorderNode {
         if self.wanted != PlayState::Start || self.stopped || !self.profile.has(packet.kind()) {
             return;
         }
-        if port == VIDEO && self.waits[VIDEO] && !packet.key {
-            return self.ask_again(out);
-        }
-        // Sound begins with the picture, where there is one to wait for.
-        if port == AUDIO && self.waits[VIDEO] && self.profile.video && self.caps[VIDEO].is_some() {
+        // On its way since before the engine knew what is taken.
+        if self.tracks[port].as_ref().is_some_and(|(_, track)| !fits(track, &packet.caps)) {
             return;
         }
-        self.caps[port] = Some(packet.caps.clone());
-        self.waits[port] = false;
+        if port == VIDEO && !packet.key {
+            // Another source, or a gap: what follows cannot be decoded.
+            if packet.discontinuity && !self.waits {
+                self.wait_for_key(out);
+            }
+            if self.waits {
+                return self.ask_again(out);
+            }
+        }
+        // Another source begins with what it sent lately, which lies before what is recorded already. Only pictures whose source says
+        // so are decoded in another order than they are shown in.
+        let before = self.newest[port].is_some_and(|newest| frame.at <= newest);
+        if port == VIDEO && before && packet.caps.format() != Some(REORDERED) {
+            if !self.waits {
+                self.wait_for_key(out);
+            }
+            return self.ask_again(out);
+        }
+        let waits = self.waits && out.now() < self.patient_until;
+        if port == AUDIO && (waits || before || frame.at < self.resumed) {
+            return;
+        }
+        if port == VIDEO {
+            self.waits = false;
+        }
         if let Some(paused) = self.paused.take() {
             self.cut += frame.at.since(paused).saturating_sub(SEAM);
+            self.resumed = frame.at;
         }
         if self.scribe.is_none() {
+            // What comes in another coding before the file has begun: that is what the track will hold.
+            if self.caps[port].as_ref().is_some_and(|before| !fits(before, &packet.caps)) {
+                self.early.retain(|(other, _)| *other != port);
+            }
+            self.caps[port] = Some(packet.caps.clone());
             self.early.push((port, packet));
             return self.begin_if_ready(out);
         }
+        self.caps[port] = Some(packet.caps.clone());
         self.write(port, &packet, out);
+    }
+
+    /// What came before all tracks had begun is recorded all the same.
+    fn save_early(&mut self, out: &mut Outbox) {
+        if !self.early.is_empty() && self.begin(out) {
+            self.write_early(out);
+        }
+    }
+
+    fn write_early(&mut self, out: &mut Outbox) {
+        for (port, packet) in std::mem::take(&mut self.early) {
+            self.write(port, &packet, out);
+        }
     }
 
     fn begin_if_ready(&mut self, out: &mut Outbox) {
@@ -176,27 +237,32 @@ impl RecorderNode {
         let known = |port: usize, wanted: bool| !wanted || self.caps[port].is_some();
         let all = known(AUDIO, self.profile.audio) && known(VIDEO, self.profile.video);
         let enough = self.early.len() >= MOST_EARLY || out.now().since(first) >= PATIENCE;
-        if !self.early.is_empty() && (all || enough) && self.begin(out) {
-            for (port, packet) in std::mem::take(&mut self.early) {
-                self.write(port, &packet, out);
-            }
+        if all || enough {
+            self.save_early(out);
         }
     }
 
     fn write(&mut self, port: usize, packet: &Packet, out: &mut Outbox) {
         let Body::Coded(frame) = &packet.body else { return };
-        let (Some(scribe), Some(track)) = (&self.scribe, self.tracks[port]) else { return };
-        self.last = self.last.max(frame.at);
-        let line = Line::Frame { track, data: frame.data.clone(), at: frame.at - self.cut, key: packet.key };
+        let (Some(scribe), Some((track, _))) = (&self.scribe, &self.tracks[port]) else { return };
+        self.newest[port] = self.newest[port].max(Some(frame.at));
+        let line = Line::Frame { track: *track, data: frame.data.clone(), at: frame.at - self.cut, key: packet.key };
         match scribe.put(line) {
-            Ok(()) if self.state != PlayState::Start => self.enter(PlayState::Start, out),
-            Ok(()) => {}
+            Ok(()) => {
+                out.left(packet.kind(), packet.entered);
+                if self.state != PlayState::Start {
+                    self.enter(PlayState::Start, out);
+                }
+            }
             Err(Refused::Full) => {
                 if self.left_out == 0 {
-                    out.tell(RecorderEvent::Late(1));
+                    out.tell(RecorderEvent::Late);
                 }
                 self.left_out += 1;
-                self.waits[port] = port == VIDEO;
+                if port == VIDEO && !self.waits {
+                    self.wait_for_key(out);
+                    self.ask_again(out);
+                }
             }
             Err(Refused::Ended) => {
                 self.stopped = true;
@@ -212,14 +278,16 @@ impl RecorderNode {
             if self.profile.has(kind) {
                 let caps = self.caps[port].clone().unwrap_or_else(|| self.profile.expected(kind));
                 out.takes(port, self.profile.takes_only(&caps));
-                self.tracks[port] = Some(tracks.len());
+                let number = tracks.len();
                 tracks.push(track(&caps));
+                self.tracks[port] = Some((number, caps));
             }
         }
         match Scribe::start(self.open.clone(), self.profile.format, tracks, self.options) {
             Ok(scribe) => self.scribe = Some(scribe),
             Err(why) => {
                 self.stopped = true;
+                self.early.clear();
                 out.tell(RecorderEvent::Failed(FilmError::from(why)));
             }
         }
@@ -228,8 +296,10 @@ impl RecorderNode {
     }
 
     fn ask(&mut self, out: &mut Outbox) {
-        self.asked = Some(out.now());
-        out.feedback(VIDEO, Feedback::KeyFrame);
+        if self.profile.video {
+            self.asked = Some(out.now());
+            out.feedback(VIDEO, Feedback::KeyFrame);
+        }
     }
 
     fn ask_again(&mut self, out: &mut Outbox) {

@@ -46,9 +46,9 @@ impl Profile {
 
     /// Once a file has begun its tracks stay what they are: what comes in another coding is converted.
     pub fn takes_only(self, caps: &Caps) -> Takes {
-        let codec = caps.codec();
-        let accepts = move |caps: &Caps| caps.form() == Form::Frames && caps.codec() == codec;
-        Takes::only(accepts, vec![usual(codec)])
+        let track = caps.clone();
+        let wanted = if caps.kind() == MediaKind::Video { usual(caps.codec()) } else { caps.clone() };
+        Takes::only(move |caps: &Caps| fits(&track, caps), vec![wanted])
     }
 
     /// What a track holds of which nothing has come yet.
@@ -64,6 +64,13 @@ fn usual(codec: Codec) -> Caps {
         _ => Caps::video(codec, None),
     }
     .frames()
+}
+
+/// Whether frames go into a track that holds such ones. Pictures say of themselves what they are; sound is what the track says.
+pub fn fits(track: &Caps, caps: &Caps) -> bool {
+    let coding = |caps: &Caps| (caps.form(), caps.codec());
+    let form = |caps: &Caps| (caps.clock_rate(), caps.channels(), setup(caps));
+    coding(track) == coding(caps) && (caps.kind() == MediaKind::Video || form(track) == form(caps))
 }
 
 /// What a file says of a track with these frames.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use rivero_engine::MediaTime;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
 /// Makes the place that is written to; called on the scribe's thread.
@@ -43,6 +44,7 @@ pub type Outcome = Result<Summary, FilmError>;
 /// The node's end. Dropping it ends the recording as if it were finished.
 pub struct Scribe {
     lines: Option<SyncSender<Line>>,
+    waiting: Arc<AtomicUsize>,
     outcome: Receiver<Outcome>,
 }
 
@@ -64,20 +66,31 @@ impl Scribe {
     ) -> io::Result<Self> {
         let (lines, their_lines) = sync_channel(WAITING);
         let (their_outcome, outcome) = sync_channel(1);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let theirs = waiting.clone();
         std::thread::Builder::new().name("scribe".to_owned()).spawn(move || {
             // Whoever asked may have gone: the file is complete all the same.
-            let _ = their_outcome.send(write(&open, format, tracks, options, &their_lines));
+            let _ = their_outcome.send(write(&open, format, tracks, options, &their_lines, &theirs));
         })?;
-        Ok(Scribe { lines: Some(lines), outcome })
+        Ok(Scribe { lines: Some(lines), waiting, outcome })
     }
 
     /// Never waits.
     pub fn put(&self, line: Line) -> Result<(), Refused> {
         let lines = self.lines.as_ref().ok_or(Refused::Ended)?;
-        lines.try_send(line).map_err(|why| match why {
-            TrySendError::Full(_) => Refused::Full,
-            TrySendError::Disconnected(_) => Refused::Ended,
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        lines.try_send(line).map_err(|why| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match why {
+                TrySendError::Full(_) => Refused::Full,
+                TrySendError::Disconnected(_) => Refused::Ended,
+            }
         })
+    }
+
+    /// Lines that are not written yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Nothing more will come: the file is to be completed.
@@ -101,6 +114,7 @@ fn write(
     tracks: Vec<WriterTrack>,
     options: WriterOptions,
     lines: &Receiver<Line>,
+    waiting: &AtomicUsize,
 ) -> Outcome {
     let Shelf { target, complete } = open()?;
     let mut writer = Writer::create(target, format, tracks, options)?;
@@ -109,6 +123,7 @@ fn write(
             Line::Frame { track, data, at, key } => writer.write(track, data, at, key)?,
             Line::Now(now) => writer.tick(now)?,
         }
+        waiting.fetch_sub(1, Ordering::Relaxed);
     }
     let summary = writer.finish()?;
     complete()?;

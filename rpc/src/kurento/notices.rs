@@ -153,7 +153,7 @@ fn recorder_event(event: RecorderEvent, object: &Object, emit: &impl Fn(&str, Js
             let description = format!("The recording fails: {why}");
             emit("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": description }));
         }
-        RecorderEvent::Late(_) => {
+        RecorderEvent::Late => {
             tracing::warn!(object = object.id(), "the place of a recording is too slow: frames are left out");
             let description = "The place of the recording is too slow: frames are left out";
             emit("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": description }));
@@ -166,10 +166,13 @@ fn player_event(event: &PlayerEvent) -> (&'static str, Json) {
         PlayerEvent::State(state) => ("UriEndpointStateChanged", json!({ "state": state_name(*state) })),
         PlayerEvent::End => ("EndOfStream", json!({})),
         PlayerEvent::Failed { opened, why } => {
-            let nothing_there = !opened
-                && !matches!(why, FilmError::Invalid { .. } | FilmError::Unsupported(_) | FilmError::TooLarge { .. });
-            let (kind, text) =
-                if nothing_there { ("INVALID_URI", "Invalid URI") } else { ("INVALID_MEDIA", "Invalid Media") };
+            let broken =
+                matches!(why, FilmError::Invalid { .. } | FilmError::Unsupported(_) | FilmError::TooLarge { .. });
+            let (kind, text) = match (broken, opened) {
+                (true, _) => ("INVALID_MEDIA", "Invalid Media".to_owned()),
+                (false, false) => ("INVALID_URI", "Invalid URI".to_owned()),
+                (false, true) => ("UNEXPECTED_ELEMENT_ERROR", format!("The source broke off: {why}")),
+            };
             ("Error", json!({ "type": kind, "errorCode": 0, "description": text }))
         }
     }

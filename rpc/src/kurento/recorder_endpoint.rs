@@ -117,7 +117,7 @@ pub async fn stop(object: &Object) -> Answer {
 pub async fn state(object: &Object) -> Result<PlayState, Error> {
     let (reply, answer) = oneshot::channel();
     element(object)?.element.tell(RecorderCommand::Report { reply }).await?;
-    answer.await.map_err(|_| Error::ObjectNotFound("Invalid object".to_owned()))
+    answer.await.map(|report| report.state).map_err(|_| Error::ObjectNotFound("Invalid object".to_owned()))
 }
 
 #[cfg(test)]

@@ -233,6 +233,11 @@ impl CodecContext {
         self.get().frame_size.max(0) as usize
     }
 
+    /// Samples of one channel by which a decoder gives the sound later than it went into this encoder.
+    pub(in crate::coder) fn padding(&self) -> usize {
+        self.get().initial_padding.max(0) as usize
+    }
+
     /// Hz, of what was decoded last.
     pub(in crate::coder) fn rate(&self) -> u32 {
         self.get().sample_rate.max(0) as u32

@@ -124,6 +124,11 @@ impl Parameters {
         (self.get().width.max(0) as u32, self.get().height.max(0) as u32)
     }
 
+    /// Frames by which decoding goes ahead of showing, where the stream says so.
+    pub(in crate::film) fn delay(&self) -> u32 {
+        self.get().video_delay.max(0) as u32
+    }
+
     /// Hz
     pub(in crate::film) fn rate(&self) -> u32 {
         self.get().sample_rate.max(0) as u32
