@@ -74,7 +74,7 @@ impl Studio {
         let profile = Profile { format, audio: true, video: true };
         let file = Memory::default();
         let target = file.clone();
-        let memory: OpenTarget = Arc::new(move || Ok(Target::File(Box::new(target.clone()))));
+        let memory: OpenTarget = Arc::new(move || Ok(Target::File(Box::new(target.clone())).into()));
         let spec = recorder("recorder".to_owned(), profile, open.unwrap_or(memory), WriterOptions::default());
         let recorder = bench.run(pipeline.add(spec)).unwrap();
         take_what_fits(&recorder, profile);

@@ -110,7 +110,7 @@ impl Studio {
         let mut bench = Bench::with(parts);
         let pipeline = bench.pipeline();
         let profile = Profile { format, audio: true, video: true };
-        let open = Arc::new(move || Ok(Target::Path(path.clone())));
+        let open = Arc::new(move || Ok(Target::Path(path.clone()).into()));
         let spec = recorder("recorder".to_owned(), profile, open, WriterOptions::default());
         let recorder = bench.run(pipeline.add(spec)).unwrap();
         take_what_fits(&recorder, profile);
