@@ -5,7 +5,7 @@ use crate::{Room, ffmpeg, open, read_all};
 use bytes::Bytes;
 use rivero_codecs::coder::{AudioEncoder, AudioSettings, EncodedFrame, VideoEncoder, VideoSettings};
 use rivero_codecs::film::{Format, Summary, Target, Unit, Writer, WriterOptions, WriterTrack};
-use rivero_engine::{Codec, MediaKind, MediaTime};
+use rivero_engine::{Codec, MediaKind, MediaTime, Sound};
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,7 +32,11 @@ pub fn audio(codec: Codec, seconds: f64) -> Clip {
     let mut encoder = AudioEncoder::new(codec, settings).unwrap();
     let mut frames = Vec::new();
     let count = (seconds * f64::from(settings.rate)) as usize;
-    encoder.encode(&tone(settings.rate, settings.channels, 440.0, 0, count), &mut frames).unwrap();
+    // Some encoders put frames before the first sample, and nothing lies before the clock's zero.
+    let sound = tone(settings.rate, settings.channels, 440.0, 0, count);
+    encoder.encode(&Sound { at: MediaTime::from_millis(1000), ..sound }, &mut frames).unwrap();
+    let first = frames[0].at;
+    frames.iter_mut().for_each(|frame| frame.at = MediaTime::ZERO + frame.at.since(first));
     let mut track = WriterTrack::audio(codec, settings.rate, settings.channels);
     track.config = encoder.config();
     Clip { track, frames }
