@@ -105,7 +105,9 @@ pub fn tone(caps: &Caps, seconds: f64) -> Vec<Packet> {
     let mut encoder = AudioEncoder::new(caps.codec(), settings).unwrap();
     let mut frames = Vec::new();
     let count = (f64::from(settings.rate) * seconds) as usize;
-    encoder.encode(&signal::tone(settings.rate, settings.channels, 440.0, 0, count), &mut frames).unwrap();
+    // Some encoders put frames before the first sample, and nothing lies before the clock's zero.
+    let sound = signal::tone(settings.rate, settings.channels, 440.0, 0, count);
+    encoder.encode(&Sound { at: MediaTime::from_millis(1000), ..sound }, &mut frames).unwrap();
     let mut packer = Packer::new(caps);
     frames.iter().flat_map(|frame| packer.pack(frame)).collect()
 }
