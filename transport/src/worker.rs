@@ -200,7 +200,11 @@ impl Worker {
                 biased;
                 _ = self.stopped.changed() => break,
                 command = self.commands.recv() => match command {
-                    Some(command) => self.take_commands(&shard, command),
+                    Some(command) => {
+                        self.take_commands(&shard, command);
+                        // What reads the sockets of nodes that are gone ends now, before anybody wants their ports.
+                        tokio::task::yield_now().await;
+                    }
                     None => break,
                 },
                 Some(batch) = self.arrivals.recv() => self.take_batches(&shard, batch),
@@ -246,10 +250,12 @@ impl Worker {
 
     fn take_commands(&mut self, shard: &RefCell<Shard>, first: Command) {
         let mut shard = shard.borrow_mut();
-        shard.apply(first);
-        for _ in 0..QUEUE {
-            let Ok(command) = self.commands.try_recv() else { break };
+        let mut next = Some(first);
+        for _ in 0..=QUEUE {
+            let Some(command) = next else { break };
+            let removes = matches!(command, Command::Remove { .. });
             shard.apply(command);
+            next = if removes { None } else { self.commands.try_recv().ok() };
         }
     }
 
