@@ -1,10 +1,11 @@
-//! Floor 1: coded to raw and raw to coded, by FFmpeg; RTP to coded and coded to RTP.
+//! Floor 1: coded to raw and raw to coded, RTP to frames and frames to RTP, files to media and media to files, by FFmpeg.
 //!
-//! Enters: packets of the graph. Leaves: packets of the graph in another form. It must never know a socket, SDP or JSON;
-//! and nobody outside may see FFmpeg.
+//! Enters: packets of the graph, films. Leaves: packets of the graph in another form, recordings. It must never know SDP, JSON, or
+//! a socket other than those that FFmpeg opens to fetch a film; and nobody outside may see FFmpeg.
 //!
 //! `playout` puts packets in order and in time, `payload` takes frames out of them and puts them in, `coder` decodes and encodes,
-//! `film` reads and writes files and streams, `convert` makes of all that the nodes that the graph puts in where formats differ.
+//! `film` reads and writes files and streams. Of these are made: the nodes of `convert`, which the graph puts in where formats
+//! differ, and the elements of `player` and `recorder`.
 
 pub mod coder;
 pub mod convert;

@@ -7,6 +7,9 @@
 //! The two halves: a [`graph::Pipeline`] and its [`graph::Element`]s are handles of the control side, cheap to clone, which
 //! cannot touch media. A [`shard::Shard`] is one worker's share of the graph: it owns nodes and runs them to completion, one
 //! input at a time, on one thread. Between the halves go bounded command queues; between shards go bounded batches.
+//!
+//! Where a sink does not take what its source gives ([`takes`]), the control side puts converters between them, which a floor above
+//! makes ([`toolbox`]).
 
 pub mod bitrate;
 pub mod caps;

@@ -7,6 +7,8 @@
 //! method; `invoke` finds the object in [`sessions`], checks the arguments ([`args`]) against the rows in [`api`], and calls
 //! the function that [`bindings`] holds for that row. An event's way: a handler calls [`server::Server::emit`], which
 //! writes one frame per subscribed name into the queue of each subscriber's connection.
+//!
+//! Beside the protocol stand the ways of media over HTTP: [`uploads`] receives what peers post, [`delivery`] hands over recordings.
 
 pub mod api;
 pub mod args;

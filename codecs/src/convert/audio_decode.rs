@@ -1,8 +1,8 @@
 //! RTP audio to sound. What is lost is concealed: by what the codec makes up, or by silence.
 
-use super::raw;
+use super::{piece, raw};
 use crate::coder::AudioDecoder;
-use crate::payload::{Depayload, Frame, Loss, Piece, depayload, setup};
+use crate::payload::{Depayload, Frame, Loss, depayload, setup};
 use crate::playout::{Reorder, Step, Timeline};
 use rivero_engine::{Body, Caps, Input, MediaKind, MediaTime, Node, Outbox, Packet, Sound};
 use std::sync::Arc;
@@ -61,10 +61,8 @@ impl AudioDecode {
         if mapped.restarted {
             self.end = None;
         }
-        let piece =
-            Piece { payload: &rtp.payload, marker: rtp.marker, timestamp: rtp.timestamp, sequence: rtp.sequence };
         let mut frames = std::mem::take(&mut self.frames);
-        if self.format.push(piece, &mut frames) == Loss::Something {
+        if self.format.push(piece(rtp), &mut frames) == Loss::Something {
             self.lost = true;
         }
         for frame in frames.drain(..) {

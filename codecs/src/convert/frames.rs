@@ -1,9 +1,9 @@
 //! Frames without packets: what comes from a film or goes into one. Packed and unpacked without a coder, or decoded.
 
 use super::sender::Sender;
-use super::{LARGEST, raw};
+use super::{LARGEST, piece, raw};
 use crate::coder::{AudioDecoder, DecodedPicture, VideoDecoder};
-use crate::payload::{Depayload, Frame, Loss, Piece, depayload, number, payload, setup};
+use crate::payload::{Depayload, Frame, Loss, depayload, number, payload, setup};
 use crate::playout::{Reorder, Step, Timeline};
 use rivero_engine::{
     Body, Caps, Codec, Coded, Feedback, Form, Input, MediaKind, MediaTime, Node, Outbox, Packet, Sound,
@@ -120,9 +120,7 @@ impl Unpack {
             }
             self.pending.push_back((rtp.timestamp, at));
         }
-        let piece =
-            Piece { payload: &rtp.payload, marker: rtp.marker, timestamp: rtp.timestamp, sequence: rtp.sequence };
-        if self.format.push(piece, &mut self.frames) == Loss::Something {
+        if self.format.push(piece(rtp), &mut self.frames) == Loss::Something {
             self.note_loss(out);
         }
         for frame in std::mem::take(&mut self.frames) {

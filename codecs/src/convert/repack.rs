@@ -1,7 +1,8 @@
 //! The same coded media in other packets, or under another description: nothing is decoded, nothing is lost.
 
+use super::piece;
 use super::sender::Sender;
-use crate::payload::{Depayload, Frame, Loss, Piece, depayload, number, parameter, payload, setup};
+use crate::payload::{Depayload, Frame, Loss, depayload, number, parameter, payload, setup};
 use crate::playout::{Reorder, Step};
 use rivero_engine::{Body, Caps, Codec, Form, Input, Node, Outbox, Packet};
 
@@ -111,9 +112,7 @@ impl Repack {
 
     fn take(&mut self, packet: &Packet, out: &mut Outbox) {
         let Body::Rtp(rtp) = &packet.body else { return };
-        let piece =
-            Piece { payload: &rtp.payload, marker: rtp.marker, timestamp: rtp.timestamp, sequence: rtp.sequence };
-        if self.format.push(piece, &mut self.frames) == Loss::Something && !packet.discontinuity {
+        if self.format.push(piece(rtp), &mut self.frames) == Loss::Something && !packet.discontinuity {
             self.sender.skip(1);
         }
         for frame in self.frames.drain(..) {

@@ -1,9 +1,9 @@
 //! RTP video to pictures. A picture that rests on something that was lost is never handed on: viewers see the last good one until
 //! the key frame that is asked for arrives.
 
-use super::{LARGEST, raw};
+use super::{LARGEST, piece, raw};
 use crate::coder::{CoderError, DecodedPicture, VideoDecoder};
-use crate::payload::{Depayload, Frame, Loss, Piece, depayload};
+use crate::payload::{Depayload, Frame, Loss, depayload};
 use crate::playout::{Reorder, Step, Timeline};
 use rivero_engine::{Body, Caps, Codec, CodingSettings, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet};
 use std::collections::VecDeque;
@@ -76,10 +76,8 @@ impl VideoDecode {
             }
             self.pending.push_back((rtp.timestamp, mapped.at, packet.entered));
         }
-        let piece =
-            Piece { payload: &rtp.payload, marker: rtp.marker, timestamp: rtp.timestamp, sequence: rtp.sequence };
         let mut frames = std::mem::take(&mut self.frames);
-        let loss = self.format.push(piece, &mut frames);
+        let loss = self.format.push(piece(rtp), &mut frames);
         // A frame of an earlier moment, which this packet ended, is whole: what is lost comes behind it.
         let earlier = frames.iter().take_while(|frame| frame.timestamp != rtp.timestamp).count();
         frames.drain(..earlier).for_each(|frame| self.decode(&frame, out));

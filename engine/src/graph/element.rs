@@ -99,7 +99,7 @@ impl Element {
     /// Until its node says what it takes, no audio or video is converted for this element.
     pub fn take_no_media_yet(&self) {
         for (port, _) in self.inner.inputs.iter().enumerate().filter(|(_, spec)| spec.kind != MediaKind::Data) {
-            self.inner.facts.set_takes(port, Takes::Nothing);
+            self.take(port, Takes::Nothing);
         }
     }
 
