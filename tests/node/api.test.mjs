@@ -254,7 +254,7 @@ test('an independent tool for API coverage agrees, where one is at hand', async 
   }
   const server = await startServer();
   try {
-    for (const selection of [['--modules', 'core'], ['--classes', 'Dispatcher,DispatcherOneToMany,WebRtcEndpoint,RtpEndpoint']]) {
+    for (const selection of [['--modules', 'core'], ['--classes', 'Dispatcher,DispatcherOneToMany,WebRtcEndpoint,RtpEndpoint'], ['--classes', 'PlayerEndpoint,RecorderEndpoint,HttpPostEndpoint']]) {
       await t.test(selection.join(' '), () => {
         const run = spawnSync(process.execPath, ['--experimental-websocket', '--no-warnings', tool, '--url', server.url, ...selection], { encoding: 'utf8', timeout: 60_000 });
         const summary = run.stdout.trim().split('\n').at(-1);
