@@ -170,11 +170,15 @@ impl RecorderNode {
 
     fn take(&mut self, port: usize, packet: Packet, out: &mut Outbox) {
         let Body::Coded(frame) = &packet.body else { return };
-        if self.wanted != PlayState::Start || self.stopped || !self.profile.has(packet.kind()) {
+        if self.wanted != PlayState::Start || self.stopped {
             return;
         }
-        // On its way since before the engine knew what is taken.
-        if self.tracks[port].as_ref().is_some_and(|(_, track)| !fits(track, &packet.caps)) {
+        // What is not taken has been on its way since before the engine knew.
+        let taken = match &self.tracks[port] {
+            Some((_, track)) => fits(track, &packet.caps),
+            None => self.profile.accepts(&packet.caps),
+        };
+        if !taken {
             return;
         }
         if port == VIDEO && !packet.key {

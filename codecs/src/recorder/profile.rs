@@ -39,9 +39,13 @@ impl Profile {
         if !self.has(kind) {
             return Takes::Nothing;
         }
-        let codecs = self.codecs(kind);
-        let accepts = move |caps: &Caps| caps.form() == Form::Frames && codecs.contains(&caps.codec());
-        Takes::only(accepts, codecs.iter().map(|codec| usual(*codec)).collect())
+        let usual = self.codecs(kind).iter().map(|codec| usual(*codec)).collect();
+        Takes::only(move |caps: &Caps| self.accepts(caps), usual)
+    }
+
+    /// Whether such frames go into the file as they are.
+    pub fn accepts(self, caps: &Caps) -> bool {
+        self.has(caps.kind()) && caps.form() == Form::Frames && self.codecs(caps.kind()).contains(&caps.codec())
     }
 
     /// Once a file has begun its tracks stay what they are: what comes in another coding is converted.

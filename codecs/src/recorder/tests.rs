@@ -327,6 +327,20 @@ fn another_coding_waits_outside_until_it_is_converted() {
 }
 
 #[test]
+fn what_the_format_does_not_hold_never_reaches_the_file() {
+    let mut it = Studio::new(Format::Mp4, None);
+    it.tell(RecorderCommand::Record);
+    // A player's frames come at once, their converter a moment later.
+    for at in (20..4000).step_by(20) {
+        it.sound(at);
+        it.picture(at, true);
+    }
+    assert_eq!(it.told(), [] as [&str; 0]);
+    it.tell(RecorderCommand::Stop { reply: None });
+    assert_eq!((it.told(), it.file.0.lock().unwrap().get_ref().len()), (Vec::new(), 0));
+}
+
+#[test]
 fn a_slow_disk_is_told_once_and_what_follows_begins_at_a_key_frame() {
     let mut it = Studio::new(Format::WebM, None);
     it.tell(RecorderCommand::Record);
