@@ -1,0 +1,79 @@
+//! Going to another place of the media.
+//!
+//! Enters: a time. Leaves: the reader at a place from which that time can be shown. This room must never know how units are made.
+
+use super::Reader;
+use crate::film::FilmError;
+use rivero_engine::MediaKind;
+use std::time::Duration;
+
+impl Reader {
+    /// Goes on at the key frame at this time or before it, and returns that one's time; of sound alone, near it.
+    pub fn seek(&mut self, to: Duration) -> Result<Duration, FilmError> {
+        if !self.is_seekable() {
+            return Err(FilmError::Unsupported("seeking here".to_owned()));
+        }
+        self.interrupt.wait_for(self.read_patience);
+        let to = i64::try_from(to.as_nanos()).unwrap_or(i64::MAX);
+        let mut back = 0_i64;
+        loop {
+            let goal = to.saturating_sub(back).max(0);
+            let sought = self.input.seek(self.start.saturating_add(goal));
+            // A format without an index may not find the very beginning, or the end.
+            if let Err(cause) = sought {
+                return Err(self.fail(cause));
+            }
+            let landed = self.land()?;
+            if let Some(landed) = landed.filter(|at| at.as_nanos() <= to as u128) {
+                return Ok(landed);
+            }
+            if goal == 0 {
+                return self.land_at_start(landed, to);
+            }
+            // It led to a place after which there was no key frame in time.
+            back = (back * 4).max(1_000_000_000);
+        }
+    }
+
+    /// The last resort: the first key frame of all, by what finds it earliest.
+    fn land_at_start(&mut self, landed: Option<Duration>, to: i64) -> Result<Duration, FilmError> {
+        let late = landed.is_none_or(|at| at > Duration::from_millis(100) && at.as_nanos() > to as u128);
+        let landed = if late && self.input.rewind().is_ok() { self.land()? } else { landed };
+        if landed.is_none() {
+            // No key frame far and wide: then the decoder must see what it can make of it.
+            self.lanes.iter_mut().for_each(|lane| lane.awaits_key = false);
+        }
+        Ok(landed.or(self.ahead.front().map(|unit| unit.at)).unwrap_or_default())
+    }
+
+    /// Reads up to the first unit that is of use after a seek; None if there is none.
+    fn land(&mut self) -> Result<Option<Duration>, FilmError> {
+        self.ahead.clear();
+        self.bytes_ahead = 0;
+        let mut video = false;
+        for lane in &mut self.lanes {
+            let Some(track) = lane.track.filter(|_| !lane.ignored) else { continue };
+            lane.awaits_key = self.tracks[track].kind == MediaKind::Video;
+            video |= lane.awaits_key;
+            if let Some(filter) = &mut lane.filter {
+                filter.reset();
+            }
+        }
+        let useful = |reader: &Reader| {
+            reader
+                .ahead
+                .iter()
+                .find(|unit| !video || reader.tracks[unit.track].kind == MediaKind::Video)
+                .map(|unit| unit.at)
+        };
+        while self.has_room_ahead() {
+            if let Some(at) = useful(self) {
+                return Ok(Some(at));
+            }
+            if !self.fetch()? {
+                break;
+            }
+        }
+        Ok(useful(self))
+    }
+}
