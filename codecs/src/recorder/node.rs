@@ -248,10 +248,10 @@ impl RecorderNode {
 
     fn write(&mut self, port: usize, packet: &Packet, out: &mut Outbox) {
         let Body::Coded(frame) = &packet.body else { return };
-        let (Some(scribe), Some((track, _))) = (&self.scribe, &self.tracks[port]) else { return };
+        let (Some(scribe), Some((track, _))) = (&mut self.scribe, &self.tracks[port]) else { return };
         self.newest[port] = self.newest[port].max(Some(frame.at));
         let line = Line::Frame { track: *track, data: frame.data.clone(), at: frame.at - self.cut, key: packet.key };
-        match scribe.put(line) {
+        match scribe.put(line, out.now()) {
             Ok(()) => {
                 out.left(packet.kind(), packet.entered);
                 if self.state != PlayState::Start {
@@ -320,9 +320,10 @@ impl RecorderNode {
             self.begin_if_ready(out);
             return out.wake_at((self.wanted == PlayState::Start).then(|| out.now() + TICK));
         }
-        let Some(scribe) = &self.scribe else { return };
+        let Some(scribe) = &mut self.scribe else { return };
         let running = self.wanted == PlayState::Start && self.paused.is_none();
-        let told = if running { scribe.put(Line::Now(out.now() - self.cut)) } else { Ok(()) };
+        let put = if running { scribe.put(Line::Now(out.now() - self.cut), out.now()) } else { Ok(()) };
+        let told = put.and(scribe.hand_over());
         // One that cannot be told now, as the disk is behind, is told with the next frame.
         if let Err(Refused::Ended) = told {
             self.stopped = true;
