@@ -67,10 +67,10 @@ impl Assembly {
         let media = media(workers.engine.clone(), elements, webrtc);
         let server = serve_api(&settings, &media, clock);
         media.attach(&server);
-        tokio::spawn(notices.run(media));
+        tokio::spawn(notices.run(media.clone()));
         tokio::spawn(server.clone().collect_forever());
         let (stop, stopped) = watch::channel(false);
-        let pages = pages(workers.engine.clone(), &server);
+        let pages = pages(media, &server);
         open_doors(&settings, &pages, &server, &stopped)?;
         Ok(Assembly { server, workers, stop, kill_limit: settings.resources.kill_limit })
     }

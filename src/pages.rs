@@ -1,12 +1,12 @@
 //! The web page that the server offers, from memory: it works wherever the binary runs; and its metrics.
 
 use crate::metrics;
-use rivero_engine::Engine;
 use rivero_rpc::Server;
+use rivero_rpc::kurento::Media;
 use rivero_rpc::server::http::Pages;
 use std::sync::{Arc, Weak};
 
-pub fn pages(engine: Engine, server: &Arc<Server>) -> Pages {
+pub fn pages(media: Arc<Media>, server: &Arc<Server>) -> Pages {
     let server: Weak<Server> = Arc::downgrade(server);
     const HTML: &str = "text/html; charset=utf-8";
     const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -19,5 +19,5 @@ pub fn pages(engine: Engine, server: &Arc<Server>) -> Pages {
         .add("/protocol.js", SCRIPT, include_bytes!("../web/protocol.js"))
         .add("/graph.js", SCRIPT, include_bytes!("../web/graph.js"))
         .add("/figures.js", SCRIPT, include_bytes!("../web/figures.js"))
-        .write("/metrics", metrics::CONTENT_TYPE, move || metrics::write(&engine, server.upgrade().as_deref()))
+        .write("/metrics", metrics::CONTENT_TYPE, move || metrics::write(&media, server.upgrade().as_deref()))
 }

@@ -179,6 +179,11 @@ impl Server {
         lock(&self.sessions).count()
     }
 
+    /// The same by class, the server manager counted.
+    pub fn object_counts(&self) -> BTreeMap<&'static str, usize> {
+        lock(&self.sessions).count_by_class()
+    }
+
     /// Releases an object and all below it, as a client's `release` does.
     pub fn release(self: &Arc<Self>, id: &str) {
         let released = lock(&self.sessions).release(id);

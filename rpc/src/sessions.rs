@@ -106,6 +106,15 @@ impl<C: Clone> Sessions<C> {
         self.objects.len() - 1
     }
 
+    /// The same by class, the server manager counted. Looks at each of them.
+    pub fn count_by_class(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for entry in self.objects.values() {
+            *counts.entry(entry.object.class().name).or_default() += 1;
+        }
+        counts
+    }
+
     /// In order of creation.
     pub fn children(&self, id: &str) -> Vec<Arc<Object>> {
         self.objects.get(id).map(|entry| entry.children.values().cloned().collect()).unwrap_or_default()

@@ -22,19 +22,25 @@ const PIECE: usize = 64 << 10;
 pub struct SpoolRoom {
     /// Bytes that are free.
     free: Arc<AtomicU64>,
-    /// Bytes that one file may have.
+    /// Bytes that one file may have, and all together.
     most: u64,
+    all: u64,
 }
 
 impl SpoolRoom {
     /// Both in bytes: of one file, and of all at the same time.
     pub fn new(most: u64, all: u64) -> Self {
-        SpoolRoom { free: Arc::new(AtomicU64::new(all)), most }
+        SpoolRoom { free: Arc::new(AtomicU64::new(all)), most, all }
     }
 
     /// For one file, which has nothing yet.
     pub fn claim(&self) -> Claim {
         Claim { room: self.clone(), length: 0 }
+    }
+
+    /// Bytes that are taken by all together.
+    pub fn taken(&self) -> u64 {
+        self.all - self.free.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: u64) -> bool {

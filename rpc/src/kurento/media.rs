@@ -1,5 +1,6 @@
 //! What all faces share: the engine, the settings of elements, and which object stands for which element.
 
+use super::film_tally::FilmTally;
 use crate::config::settings::ElementSettings;
 use crate::objects::{Object, lock};
 use crate::server::Server;
@@ -39,6 +40,7 @@ pub struct Media {
     /// For posts.
     pub spool_room: SpoolRoom,
     pub recording_room: SpoolRoom,
+    pub films: FilmTally,
     objects: Mutex<HashMap<ElementId, Weak<Object>>>,
     server: OnceLock<Weak<Server>>,
 }
@@ -53,6 +55,7 @@ impl Media {
             webrtc: options.webrtc,
             dot_folder: options.dot_folder,
             recording_room: SpoolRoom::new(MOST_RECORDED, MOST_RECORDED_BY_ALL),
+            films: FilmTally::default(),
             objects: Mutex::default(),
             server: OnceLock::new(),
         })

@@ -6,6 +6,7 @@
 mod base_rtp_endpoint;
 mod dot_file;
 mod face;
+mod film_tally;
 mod http_post_endpoint;
 mod hubs;
 mod media;
@@ -23,6 +24,7 @@ mod uri_endpoint;
 mod values;
 mod webrtc_endpoint;
 
+pub use film_tally::FilmCounts;
 pub use media::{Media, MediaOptions};
 pub use notices::NoticeQueue;
 

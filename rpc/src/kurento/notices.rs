@@ -104,6 +104,7 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
                     // Whoever posts media gives no orders to its player.
                     Ok(event) if matches!(*event, PlayerEvent::State(_)) && is_posted(object) => {}
                     Ok(event) => {
+                        media.films.player_told(&event);
                         let (name, data) = player_event(&event);
                         emit(name, data);
                         if matches!(*event, PlayerEvent::End) {
@@ -111,7 +112,10 @@ fn raise(media: &Media, object: &Object, notice: Notice) {
                         }
                     }
                     Err(other) => match other.downcast::<RecorderEvent>() {
-                        Ok(event) => recorder_event(*event, object, &emit),
+                        Ok(event) => {
+                            media.films.recorder_told(&event);
+                            recorder_event(*event, object, &emit);
+                        }
                         Err(_) => tracing::error!(object = object.id(), "a notice of an unknown kind"),
                     },
                 },
