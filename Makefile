@@ -2,7 +2,7 @@
 #   make run CONF=/etc/kurento/kurento.conf.json     start with a configuration of your own
 #   make run ARGS="--version"                        any option of the server
 #   make test ONLY="golden.test.mjs"                 one file of tests/node
-#   make bench ARGS="--help"                         the switches of its second half, the conversions
+#   make bench ARGS="--help"                         the switches of its last part, the conversions
 #   make bench-sfu ARGS="--help"                     the loads, servers and switches of the load tool
 
 SHELL := /bin/bash
@@ -39,9 +39,10 @@ lint: build-tools ## formatting and clippy, warnings are errors
 fmt: ## format the Rust sources
 	cargo fmt --all
 
-bench: build-tools test-tools ## requests a second of the protocol and their CPU time; what conversions cost beside ffmpeg; ARGS="--seconds 20"
+bench: build-tools test-tools ## requests a second and their CPU time; what films and conversions cost beside ffmpeg; ARGS="--seconds 20"
 	cargo build --locked
 	node $(NODE)/bench-rpc.mjs
+	node $(NODE)/bench-films.mjs
 	cargo bench --locked -p rivero-codecs --bench conversions -- $(ARGS)
 
 bench-sfu: build-tools ## what a forwarded packet costs, beside Janus and the bare loop; ARGS="--n 100 --servers bare,rivero"
