@@ -1,9 +1,9 @@
 //! RTP audio to sound. What is lost is concealed: by what the codec makes up, or by silence.
 
-use super::{piece, raw};
+use super::inlet::{Arrival, Arrived, Inlet};
+use super::raw;
 use crate::coder::AudioDecoder;
-use crate::payload::{Depayload, Frame, Loss, depayload, setup};
-use crate::playout::{Reorder, Step, Timeline};
+use crate::payload::setup;
 use rivero_engine::{Body, Caps, Input, MediaKind, MediaTime, Node, Outbox, Packet, Sound};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,9 @@ use std::time::Duration;
 const LONGEST_CONCEALED: Duration = Duration::from_millis(500);
 
 pub struct AudioDecode {
-    from: Caps,
     raw: Caps,
-    reorder: Reorder,
-    timeline: Timeline,
-    format: Box<dyn Depayload>,
+    inlet: Inlet,
     decoder: AudioDecoder,
-    frames: Vec<Frame>,
     sounds: Vec<Sound>,
     /// When the sound that was decoded last ends.
     end: Option<MediaTime>,
@@ -29,13 +25,9 @@ pub struct AudioDecode {
 impl AudioDecode {
     pub fn new(from: &Caps) -> Result<Self, String> {
         Ok(AudioDecode {
-            from: from.clone(),
             raw: raw(MediaKind::Audio).ok_or("no raw audio")?,
-            reorder: Reorder::new(MediaKind::Audio),
-            timeline: Timeline::new(from.clock_rate()),
-            format: depayload(from).ok_or("no payload format")?,
+            inlet: Inlet::new(from)?,
             decoder: open(from)?,
-            frames: Vec::new(),
             sounds: Vec::new(),
             end: None,
             rate: 0,
@@ -43,44 +35,15 @@ impl AudioDecode {
         })
     }
 
-    fn read(&mut self, out: &mut Outbox) {
-        let now = out.now();
-        while let Some(step) = self.reorder.pop(now) {
-            match step {
-                Step::Packet(packet) => self.take(&packet, out),
-                Step::Lost { .. } => self.lost = true,
-                Step::Restart => self.begin_anew(),
-            }
+    fn decode(&mut self, Arrived { frame, at, entered }: &Arrived, out: &mut Outbox) {
+        if std::mem::take(&mut self.lost) {
+            self.conceal(*at, *entered, out);
         }
-        out.wake_at(self.reorder.due());
-    }
-
-    fn take(&mut self, packet: &Packet, out: &mut Outbox) {
-        let Body::Rtp(rtp) = &packet.body else { return };
-        let mapped = self.timeline.map(rtp.timestamp, packet.entered);
-        if mapped.restarted {
-            self.end = None;
-        }
-        let mut frames = std::mem::take(&mut self.frames);
-        if self.format.push(piece(rtp), &mut frames) == Loss::Something {
+        if let Err(why) = self.decoder.decode(&frame.data, *at, &mut self.sounds) {
+            tracing::debug!(codec = self.decoder.codec().name(), "a frame is not decoded: {why}");
             self.lost = true;
         }
-        for frame in frames.drain(..) {
-            // Several frames in one packet follow each other by their time stamps.
-            let behind = frame.timestamp.wrapping_sub(rtp.timestamp) as i32;
-            let nanos = i64::from(behind) * 1_000_000_000 / i64::from(self.from.clock_rate().max(1));
-            let by = Duration::from_nanos(nanos.unsigned_abs());
-            let at = if behind < 0 { mapped.at - by } else { mapped.at + by };
-            if std::mem::take(&mut self.lost) {
-                self.conceal(at, packet.entered, out);
-            }
-            if let Err(why) = self.decoder.decode(&frame.data, at, &mut self.sounds) {
-                tracing::debug!(codec = self.from.codec().name(), "a frame is not decoded: {why}");
-                self.lost = true;
-            }
-            self.hand_on(packet.entered, out);
-        }
-        self.frames = frames;
+        self.hand_on(*entered, out);
     }
 
     /// Fills what is missing before `at`.
@@ -93,7 +56,7 @@ impl AudioDecode {
         let samples = missing.as_nanos() * u128::from(self.rate) / 1_000_000_000;
         let samples = u32::try_from(samples).unwrap_or(0);
         if let Err(why) = self.decoder.conceal(samples, end, &mut self.sounds) {
-            tracing::debug!(codec = self.from.codec().name(), "a loss is not concealed: {why}");
+            tracing::debug!(codec = self.decoder.codec().name(), "a loss is not concealed: {why}");
         }
         self.hand_on(entered, out);
     }
@@ -108,18 +71,15 @@ impl AudioDecode {
     }
 
     fn begin_anew(&mut self) {
-        if let Some(format) = depayload(&self.from) {
-            self.format = format;
-        }
-        if let Ok(decoder) = open(&self.from) {
+        if let Ok(decoder) = open(self.inlet.from()) {
             self.decoder = decoder;
         }
-        self.timeline = Timeline::new(self.from.clock_rate());
         (self.end, self.lost) = (None, false);
     }
 }
 
-fn open(from: &Caps) -> Result<AudioDecoder, String> {
+/// A decoder for what the caps describe.
+pub fn open(from: &Caps) -> Result<AudioDecoder, String> {
     let config = setup(from).unwrap_or_default();
     let decoder = AudioDecoder::new(from.codec(), from.clock_rate(), from.channels().max(1), &config);
     decoder.map_err(|why| why.to_string())
@@ -127,18 +87,16 @@ fn open(from: &Caps) -> Result<AudioDecoder, String> {
 
 impl Node for AudioDecode {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
-        match input {
-            Input::Media { packet, more, .. } => {
-                // A source that turns to another format is led elsewhere; until then its packets come here.
-                if packet.caps == self.from {
-                    self.reorder.push(packet, out.now());
-                }
-                if !more {
-                    self.read(out);
-                }
+        if !self.inlet.push(input, out.now()) {
+            return;
+        }
+        while let Some(arrival) = self.inlet.pop(out) {
+            match arrival {
+                Arrival::Frame(arrived) => self.decode(&arrived, out),
+                Arrival::Lost { .. } => self.lost = true,
+                Arrival::Jump => self.end = None,
+                Arrival::Restart => self.begin_anew(),
             }
-            Input::Deadline => self.read(out),
-            Input::Feedback { .. } | Input::Command(_) => {}
         }
     }
 }

@@ -7,13 +7,15 @@
 mod audio_decode;
 mod audio_encode;
 mod frames;
+mod inlet;
+mod key_wish;
 mod repack;
 mod sender;
 mod video_decode;
 mod video_encode;
 
 use crate::coder::{Largest, can_decode, can_encode};
-use crate::payload::{Piece, depayload, number, parameter, payload};
+use crate::payload::{depayload, number, parameter, payload};
 use audio_decode::AudioDecode;
 use audio_encode::AudioEncode;
 pub use frames::REORDERED;
@@ -22,7 +24,7 @@ use repack::{Rename, Repack, Repacking, repacking};
 use rivero_engine::node::{DEFAULT, PortSpec};
 use rivero_engine::shard::Build;
 use rivero_engine::toolbox::{CodingSettings, Step, Toolbox};
-use rivero_engine::{Caps, Codec, Form, Input, MediaKind, Node, Outbox, Rtp};
+use rivero_engine::{Caps, Codec, Form, Input, MediaKind, Node, Outbox};
 use video_decode::VideoDecode;
 use video_encode::VideoEncode;
 
@@ -111,11 +113,6 @@ fn make(from: &Caps, to: &Caps, ssrc: u32, settings: CodingSettings) -> Result<B
         (_, true) => Box::new(AudioDecode::new(from)?),
         (_, false) => Box::new(AudioEncode::new(to, ssrc)?),
     })
-}
-
-/// What a packet brings to whoever puts frames together.
-fn piece(rtp: &Rtp) -> Piece<'_> {
-    Piece { payload: &rtp.payload, marker: rtp.marker, timestamp: rtp.timestamp, sequence: rtp.sequence }
 }
 
 /// Whether an encoder here makes what is described. Ours for VP9 make profile 0, eight bits in 4:2:0 (RFC 9628, section 6).

@@ -1,10 +1,9 @@
 //! The same coded media in other packets, or under another description: nothing is decoded, nothing is lost.
 
-use super::piece;
+use super::inlet::{Arrival, Arrived, Inlet};
 use super::sender::Sender;
-use crate::payload::{Depayload, Frame, Loss, depayload, number, parameter, payload, setup};
-use crate::playout::{Reorder, Step};
-use rivero_engine::{Body, Caps, Codec, Form, Input, Node, Outbox, Packet};
+use crate::payload::{depayload, number, parameter, payload, setup};
+use rivero_engine::{Caps, Codec, Form, Input, Node, Outbox};
 
 /// What it takes to turn packets of one description into those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +69,8 @@ impl Node for Rename {
 
 /// See [`Repacking::Repack`]; of audio.
 pub struct Repack {
-    from: Caps,
-    reorder: Reorder,
-    format: Box<dyn Depayload>,
+    inlet: Inlet,
     sender: Sender,
-    frames: Vec<Frame>,
 }
 
 impl Repack {
@@ -83,61 +79,33 @@ impl Repack {
     /// # Errors
     /// One of both has no payload format.
     pub fn new(from: &Caps, to: &Caps, ssrc: u32) -> Result<Self, String> {
-        Ok(Repack {
-            from: from.clone(),
-            reorder: Reorder::new(from.kind()),
-            format: depayload(from).ok_or("no payload format")?,
-            sender: Sender::new(to, ssrc).ok_or("no payload format")?,
-            frames: Vec::new(),
-        })
+        Ok(Repack { inlet: Inlet::new(from)?, sender: Sender::new(to, ssrc).ok_or("no payload format")? })
     }
 
-    fn read(&mut self, out: &mut Outbox) {
-        let now = out.now();
-        while let Some(step) = self.reorder.pop(now) {
-            match step {
-                Step::Packet(packet) => self.take(&packet, out),
-                // Whoever is behind shall see that they are missing.
-                Step::Lost { count, .. } => self.sender.skip(count),
-                Step::Restart => {
-                    if let Some(format) = depayload(&self.from) {
-                        self.format = format;
-                    }
-                    self.sender.begin_anew();
-                }
-            }
-        }
-        out.wake_at(self.reorder.due());
-    }
-
-    fn take(&mut self, packet: &Packet, out: &mut Outbox) {
-        let Body::Rtp(rtp) = &packet.body else { return };
-        if self.format.push(piece(rtp), &mut self.frames) == Loss::Something && !packet.discontinuity {
+    fn send(&mut self, Arrived { frame, entered, .. }: &Arrived, out: &mut Outbox) {
+        if let Err(why) = self.sender.send_stamped(&frame.data, frame.key, frame.timestamp, *entered, out) {
+            tracing::debug!(codec = self.inlet.from().codec().name(), "a frame cannot be packed otherwise: {why}");
             self.sender.skip(1);
-        }
-        for frame in self.frames.drain(..) {
-            if let Err(why) = self.sender.send_stamped(&frame.data, frame.key, frame.timestamp, packet.entered, out) {
-                tracing::debug!(codec = self.from.codec().name(), "a frame cannot be packed otherwise: {why}");
-                self.sender.skip(1);
-            }
         }
     }
 }
 
 impl Node for Repack {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
-        match input {
-            Input::Media { packet, more, .. } => {
-                if packet.caps == self.from {
-                    self.reorder.push(packet, out.now());
-                }
-                if !more {
-                    self.read(out);
-                }
+        if let Input::Feedback { feedback, .. } = input {
+            return out.feedback(0, feedback);
+        }
+        if !self.inlet.push(input, out.now()) {
+            return;
+        }
+        while let Some(arrival) = self.inlet.pop(out) {
+            match arrival {
+                Arrival::Frame(arrived) => self.send(&arrived, out),
+                // Whoever is behind shall see that they are missing.
+                Arrival::Lost { packets } => self.sender.skip(packets),
+                Arrival::Jump => {}
+                Arrival::Restart => self.sender.begin_anew(),
             }
-            Input::Deadline => self.read(out),
-            Input::Feedback { feedback, .. } => out.feedback(0, feedback),
-            Input::Command(_) => {}
         }
     }
 }
