@@ -6,6 +6,7 @@
 mod signal;
 
 mod drift;
+mod frames;
 mod hostile;
 mod look;
 mod loss;
