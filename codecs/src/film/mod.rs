@@ -20,6 +20,7 @@ mod lengths;
 mod place;
 mod reader;
 mod samples;
+mod sheet;
 mod stream;
 mod writer;
 
@@ -29,5 +30,6 @@ pub use interrupt::Interrupt;
 pub use lane::WriterTrack;
 pub use place::{Scheme, path_of};
 pub use reader::{OpenOptions, Reader, RtspTransport, Track, Unit};
+pub use sheet::Medium;
 pub use stream::{Claim, SpoolRoom};
-pub use writer::{Format, Summary, Target, WriteSeek, Writer, WriterOptions};
+pub use writer::{Format, Summary, Target, Writer, WriterOptions};

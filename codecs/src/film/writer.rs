@@ -1,7 +1,7 @@
 //! A recording: coded media into a file that is whole at every moment.
 //!
-//! WebM and Matroska go out in clusters, MP4 in fragments, each closed and handed to the system after half a second at most; with
-//! what waits to be put in order, a file that ends abruptly plays up to a second before that. [`Writer::finish`] adds what is known only
+//! WebM and Matroska go out in clusters, MP4 in fragments, each closed and handed to the system after less than half a second; with
+//! what waits to be put in order, a file that ends abruptly plays up to a second before that, wherever a write breaks off. [`Writer::finish`] adds what is known only
 //! then: WebM's duration and its index (cues), MP4's index of fragments, FLV's duration.
 //!
 //! Times are the caller's and become the recording's: what is missing stays missing, and no track drifts against another. The first
@@ -14,20 +14,21 @@
 use super::FilmError;
 use super::ffmpeg::{Channel, Output, explain};
 use super::lane::{Lane, Waiting, WriterTrack, check_track};
+use super::sheet::{Medium, Sheet};
 use crate::coder::Cause;
 use bytes::Bytes;
 use rivero_engine::{Codec, MediaKind, MediaTime};
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, Seek, Write};
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long units wait for those of other tracks that belong before them, and for those that are shown before them.
 const WINDOW: Duration = Duration::from_millis(250);
 
 /// A cluster or a fragment is closed when it is this long.
-const CADENCE: Duration = Duration::from_millis(500);
+const CADENCE: Duration = Duration::from_millis(400);
 
 /// Bounds on what waits: units of a track, and bytes of all.
 const MOST_WAITING: usize = 2048;
@@ -83,22 +84,19 @@ impl Format {
     }
 }
 
-/// What can be written to and rewritten.
-pub trait WriteSeek: Write + Seek + Send {}
-impl<T: Write + Seek + Send> WriteSeek for T {}
-
 /// Where a recording goes.
 pub enum Target {
     /// A file to be created or overwritten; its directories are created.
     Path(PathBuf),
-    File(Box<dyn WriteSeek>),
+    File(Box<dyn Medium>),
     /// What goes out cannot be changed any more: WebM stays without duration and index, FLV without duration.
     Stream(Box<dyn Write + Send>),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct WriterOptions {
-    /// Whether what was handed to the system is also brought to the disk at once: then it survives a power cut.
+    /// Whether what was handed to the system is also brought to the disk at once: then it survives a power cut, too, up to a second
+    /// before it. What is written takes as long as the disk does.
     pub sync: bool,
     /// How long the header waits for tracks that have not begun, in the recording's own time.
     pub start_patience: Duration,
@@ -129,8 +127,6 @@ pub struct Writer {
     /// Until the header is written.
     channel: Option<Channel>,
     output: Option<Output>,
-    /// The same file once more, to sync it.
-    file: Option<File>,
     waiting_bytes: usize,
     first: Option<MediaTime>,
     origin: MediaTime,
@@ -154,17 +150,10 @@ impl Writer {
         for track in &tracks {
             check_track(format, track)?;
         }
-        let (channel, file) = match target {
-            Target::Path(path) => {
-                if let Some(directory) = path.parent() {
-                    std::fs::create_dir_all(directory)?;
-                }
-                let file = File::create(path)?;
-                let again = file.try_clone()?;
-                (Channel::File(Box::new(file)), Some(again))
-            }
-            Target::File(file) => (Channel::File(file), None),
-            Target::Stream(stream) => (Channel::Pipe(stream), None),
+        let channel = match target {
+            Target::Path(path) => create_file(&path, options.sync)?,
+            Target::File(medium) => Channel::File(Sheet::new(medium, options.sync)),
+            Target::Stream(stream) => Channel::Pipe(stream),
         };
         Ok(Writer {
             format,
@@ -172,7 +161,6 @@ impl Writer {
             lanes: tracks.into_iter().map(Lane::new).collect(),
             channel: Some(channel),
             output: None,
-            file,
             waiting_bytes: 0,
             first: None,
             origin: MediaTime::ZERO,
@@ -223,9 +211,6 @@ impl Writer {
                 return Err(why(output, cause));
             }
         }
-        if let (Some(file), true) = (&self.file, self.options.sync) {
-            file.sync_all()?;
-        }
         Ok(Summary {
             duration: self.end,
             bytes: self.output.as_ref().map_or(0, Output::written),
@@ -260,9 +245,6 @@ impl Writer {
         });
         if let Err(cause) = flushed {
             return Err(why(output, cause));
-        }
-        if let (Some(file), true) = (&self.file, self.options.sync) {
-            file.sync_data()?;
         }
         (self.flushed, self.dirty) = (self.newest, false);
         Ok(())
@@ -311,6 +293,24 @@ impl Writer {
             self.end = self.end.max(until);
         }
     }
+}
+
+/// With the directories that lead to it.
+fn create_file(path: &Path, sync: bool) -> io::Result<Channel> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(directory) = directory {
+        std::fs::create_dir_all(directory)?;
+    }
+    let file = File::create(path)?;
+    if !file.metadata()?.is_file() {
+        // A pipe or a device: what goes there stays as it is.
+        return Ok(Channel::Pipe(Box::new(file)));
+    }
+    if let (Some(directory), true) = (directory, sync) {
+        // That there is such a file survives a power cut too.
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(Channel::File(Sheet::new(Box::new(file), sync)))
 }
 
 /// What is wrong, in the system's words if it has any.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::coder::{AudioEncoder, AudioSettings, EncodedFrame, VideoEncoder, VideoSettings};
-use crate::film::{Format, Interrupt, OpenOptions, Reader, Target, Unit};
+use crate::film::{Format, Interrupt, Medium, OpenOptions, Reader, Target, Unit};
 use bytes::Bytes;
 use rivero_engine::graph::Selection;
 use rivero_engine::testing::{Bench, Seen, Tell, probe};
@@ -31,6 +31,17 @@ impl Write for Memory {
 impl Seek for Memory {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.0.lock().unwrap().seek(to)
+    }
+}
+
+impl Medium for Memory {
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.lock().unwrap().get_mut().truncate(length as usize);
+        Ok(())
     }
 }
 

@@ -2,33 +2,40 @@
 
 use crate::make::{Clip, clip, in_order, tracks};
 use crate::{Room, assert_decodes, open};
-use rivero_codecs::film::{Format, Target, Writer, WriterOptions};
+use rivero_codecs::film::{Format, Medium, Target, Writer, WriterOptions};
 use rivero_engine::{Codec, MediaTime};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A file in memory that a test can look at while it is written.
+/// A file in memory that remembers how it came to be.
 #[derive(Clone, Default)]
-struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
+struct Disk(Arc<Mutex<Tape>>);
 
-impl Disk {
-    fn len(&self) -> usize {
-        self.0.lock().unwrap().0.len()
-    }
+#[derive(Default)]
+struct Tape {
+    content: Vec<u8>,
+    at: usize,
+    /// Where each write went and what it wrote.
+    writes: Vec<(usize, Vec<u8>)>,
+    /// How many writes there were at each sync.
+    syncs: Vec<usize>,
+}
+
+fn put(content: &mut Vec<u8>, at: usize, data: &[u8]) {
+    let length = content.len().max(at + data.len());
+    content.resize(length, 0);
+    content[at..at + data.len()].copy_from_slice(data);
 }
 
 impl Write for Disk {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let mut inner = self.0.lock().unwrap();
-        let (content, at) = &mut *inner;
-        let end = *at + data.len();
-        if content.len() < end {
-            content.resize(end, 0);
-        }
-        content[*at..end].copy_from_slice(data);
-        *at = end;
+        let mut tape = self.0.lock().unwrap();
+        let at = tape.at;
+        put(&mut tape.content, at, data);
+        tape.writes.push((at, data.to_owned()));
+        tape.at += data.len();
         Ok(data.len())
     }
 
@@ -39,36 +46,80 @@ impl Write for Disk {
 
 impl Seek for Disk {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let mut inner = self.0.lock().unwrap();
+        let mut tape = self.0.lock().unwrap();
         let to = match to {
             SeekFrom::Start(to) => to as i64,
-            SeekFrom::Current(by) => inner.1 as i64 + by,
-            SeekFrom::End(by) => inner.0.len() as i64 + by,
+            SeekFrom::Current(by) => tape.at as i64 + by,
+            SeekFrom::End(by) => tape.content.len() as i64 + by,
         };
-        inner.1 = usize::try_from(to).map_err(|_| io::ErrorKind::InvalidInput)?;
+        tape.at = usize::try_from(to).map_err(|_| io::ErrorKind::InvalidInput)?;
         Ok(to as u64)
     }
 }
 
-/// Writes without ending it: the content, and (time, bytes) after each unit.
-fn killed(format: Format, clips: &[Clip], ticks: Option<Duration>) -> (Vec<u8>, Vec<(Duration, usize)>) {
+impl Medium for Disk {
+    fn sync(&mut self) -> io::Result<()> {
+        let mut tape = self.0.lock().unwrap();
+        let writes = tape.writes.len();
+        tape.syncs.push(writes);
+        Ok(())
+    }
+
+    fn cut(&mut self, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// What became of a recording that nobody ended.
+struct Killed {
+    tape: Tape,
+    /// After each unit: its time, and how many writes there had been.
+    delivered: Vec<(Duration, usize)>,
+}
+
+impl Killed {
+    fn content(&self) -> &[u8] {
+        &self.tape.content
+    }
+
+    /// The content when so many writes were done, and so many bytes of the next.
+    fn after(&self, writes: usize, bytes: usize) -> Vec<u8> {
+        let mut content = Vec::new();
+        for (at, data) in &self.tape.writes[..writes] {
+            put(&mut content, *at, data);
+        }
+        if let Some((at, data)) = self.tape.writes.get(writes) {
+            put(&mut content, *at, &data[..bytes]);
+        }
+        content
+    }
+
+    /// What had been delivered when the write with this number began.
+    fn delivered_at(&self, write: usize) -> Duration {
+        let (last, _) = self.delivered.last().expect("something was delivered");
+        self.delivered.iter().find(|(_, writes)| *writes > write).map_or(*last, |(at, _)| *at)
+    }
+}
+
+/// Writes without ending it.
+fn killed(format: Format, clips: &[Clip], ticks: Option<Duration>, options: WriterOptions) -> Killed {
     let disk = Disk::default();
-    let target = Target::File(Box::new(disk.clone()));
-    let mut writer = Writer::create(target, format, tracks(clips), WriterOptions::default()).unwrap();
-    let mut written = Vec::new();
+    let writes = || disk.0.lock().unwrap().writes.len();
+    let mut writer = Writer::create(Target::File(Box::new(disk.clone())), format, tracks(clips), options).unwrap();
+    let mut delivered = Vec::new();
     for (track, frame) in in_order(clips) {
         writer.write(track, frame.data.clone(), frame.at, frame.key).unwrap();
-        written.push((frame.at.since(MediaTime::ZERO), disk.len()));
+        delivered.push((frame.at.since(MediaTime::ZERO), writes()));
     }
     if let Some(by) = ticks {
-        let last = written.last().unwrap().0;
+        let last = delivered.last().unwrap().0;
         writer.tick(MediaTime::ZERO + last + by).unwrap();
-        written.push((last, disk.len()));
+        delivered.push((last, writes()));
     }
-    let content = disk.0.lock().unwrap().0.clone();
+    let before = writes();
     drop(writer);
-    assert_eq!(disk.len(), content.len(), "whoever only drops a writer writes nothing more");
-    (content, written)
+    assert_eq!(before, writes(), "whoever only drops a writer writes nothing more");
+    Killed { tape: std::mem::take(&mut *disk.0.lock().unwrap()), delivered }
 }
 
 /// Where each track ends that can be read.
@@ -82,8 +133,8 @@ fn ends(path: &Path, count: usize) -> Vec<Duration> {
     ends
 }
 
-/// Where FFmpeg opens no MP4 that ends there: within a fragment's head, before its media. A head and its media are written in one
-/// call, so that a server that dies does not leave that behind; a disk that loses its power might.
+/// Where FFmpeg opens no MP4 that ends there: within a fragment's head, before its media. Nothing that breaks off while a file is
+/// written leaves that behind; whoever shortens it afterwards might.
 fn blind_spots(content: &[u8]) -> Vec<std::ops::Range<usize>> {
     let (mut spots, mut at) = (Vec::new(), 0);
     while let Some(head) = content.get(at..at + 8) {
@@ -96,44 +147,82 @@ fn blind_spots(content: &[u8]) -> Vec<std::ops::Range<usize>> {
     spots
 }
 
+const KINDS: [(Format, &str, &[Codec]); 7] = [
+    (Format::WebM, "a.webm", &[Codec::Vp8, Codec::Opus]),
+    (Format::WebM, "b.webm", &[Codec::Opus]),
+    (Format::Matroska, "a.mkv", &[Codec::H264, Codec::Aac]),
+    (Format::Mp4, "a.mp4", &[Codec::H264, Codec::Aac]),
+    (Format::Mp4, "b.mp4", &[Codec::H265]),
+    (Format::Mp4, "c.mp4", &[Codec::Aac]),
+    (Format::Flv, "a.flv", &[Codec::H264, Codec::Aac]),
+];
+
+fn clips(codecs: &[Codec]) -> Vec<Clip> {
+    codecs.iter().map(|&codec| clip(codec, 4.0)).collect()
+}
+
+fn assert_plays(path: &Path, content: &[u8], count: usize, delivered: Duration, what: &str) {
+    std::fs::write(path, content).unwrap();
+    for (track, end) in ends(path, count).into_iter().enumerate() {
+        let lost = delivered.saturating_sub(end);
+        assert!(lost <= Duration::from_secs(1), "{what}: track {track} ends at {end:?} of {delivered:?}");
+    }
+}
+
 #[test]
-fn a_recording_cut_off_anywhere_plays_up_to_a_second_before() {
+fn a_write_that_breaks_off_anywhere_leaves_what_plays_up_to_a_second_before() {
     let room = Room::new("crash");
-    for (format, name, pair) in [
-        (Format::WebM, "a.webm", &[Codec::Vp8, Codec::Opus][..]),
-        (Format::WebM, "b.webm", &[Codec::Opus]),
-        (Format::Matroska, "a.mkv", &[Codec::H264, Codec::Aac]),
-        (Format::Mp4, "a.mp4", &[Codec::H264, Codec::Aac]),
-        (Format::Mp4, "b.mp4", &[Codec::H265]),
-        (Format::Mp4, "c.mp4", &[Codec::Aac]),
-        (Format::Flv, "a.flv", &[Codec::H264, Codec::Aac]),
-    ] {
-        let clips: Vec<_> = pair.iter().map(|&codec| clip(codec, 4.0)).collect();
-        let (content, written) = killed(format, &clips, None);
-        let path = room.path(name);
-        let spots = if format == Format::Mp4 { blind_spots(&content) } else { Vec::new() };
-        // After every write, and in the midst of one.
-        let mut cuts: Vec<_> = written.iter().map(|(_, bytes)| *bytes).collect();
-        cuts.dedup();
-        assert!(cuts.len() >= 8, "{name}: {cuts:?}");
-        assert!(!cuts.iter().any(|cut| spots.iter().any(|spot| spot.contains(cut))), "{name}: {cuts:?} {spots:?}");
-        cuts.extend((0..content.len()).step_by(content.len() / 60));
-        for cut in cuts {
+    for (format, name, codecs) in KINDS {
+        let clips = clips(codecs);
+        let killed = killed(format, &clips, None, WriterOptions::default());
+        let writes = &killed.tape.writes;
+        assert!(writes.len() >= 8, "{name}: {} writes", writes.len());
+        for (number, (_, data)) in writes.iter().enumerate() {
+            let among = (0..data.len()).step_by(data.len() / 12 + 1);
+            for bytes in among.chain([1, 4, 7, 8, 9, 40, data.len() - 1]).filter(|bytes| *bytes < data.len()) {
+                let what = format!("{name}, {bytes} bytes of write {number}");
+                let content = killed.after(number, bytes);
+                assert_plays(&room.path(name), &content, clips.len(), killed.delivered_at(number), &what);
+            }
+        }
+        std::fs::write(room.path(name), killed.content()).unwrap();
+        assert_decodes(&room.path(name));
+    }
+}
+
+#[test]
+fn a_recording_that_is_shortened_anywhere_plays_up_to_there() {
+    let room = Room::new("shortened");
+    for (format, name, codecs) in KINDS {
+        let clips = clips(codecs);
+        let killed = killed(format, &clips, None, WriterOptions::default());
+        let content = killed.content();
+        let spots = if format == Format::Mp4 { blind_spots(content) } else { Vec::new() };
+        for cut in (0..content.len()).step_by(content.len() / 60) {
             if spots.iter().any(|spot| spot.contains(&cut)) {
                 continue;
             }
-            let Some((died, _)) = written.iter().rev().take_while(|(_, bytes)| *bytes >= cut).last() else { continue };
-            std::fs::write(&path, &content[..cut]).unwrap();
-            for (track, end) in ends(&path, clips.len()).into_iter().enumerate() {
-                let lost = died.saturating_sub(end);
-                assert!(
-                    lost <= Duration::from_secs(1),
-                    "{name} at byte {cut}, {died:?}: track {track} ends at {end:?}"
-                );
-            }
+            let reaches = |(at, data): &(usize, Vec<u8>)| at + data.len() > cut;
+            let delivered = killed.delivered_at(killed.tape.writes.iter().position(reaches).unwrap());
+            assert_plays(&room.path(name), &content[..cut], clips.len(), delivered, &format!("{name} at byte {cut}"));
         }
-        std::fs::write(&path, &content).unwrap();
-        assert_decodes(&path);
+    }
+}
+
+#[test]
+fn what_is_synced_is_so_at_least_each_second_and_plays() {
+    let room = Room::new("synced");
+    for (format, name, codecs) in KINDS {
+        let clips = clips(codecs);
+        let lazy = killed(format, &clips, None, WriterOptions::default());
+        assert!(lazy.tape.syncs.is_empty(), "nobody waits for the disk unasked");
+        let killed = killed(format, &clips, None, WriterOptions { sync: true, ..WriterOptions::default() });
+        // The power goes after each unit: only what was synced by then is there.
+        for (at, writes) in &killed.delivered {
+            let synced = killed.tape.syncs.iter().rev().find(|synced| *synced <= writes).copied().unwrap_or(0);
+            let what = format!("{name}, {synced} of {writes} writes at {at:?}");
+            assert_plays(&room.path(name), &killed.after(synced, 0), clips.len(), *at, &what);
+        }
     }
 }
 
@@ -142,9 +231,9 @@ fn what_waits_goes_out_when_nothing_comes_any_more() {
     let room = Room::new("tick");
     for (format, name, codec) in [(Format::WebM, "a.webm", Codec::Vp8), (Format::Mp4, "a.mp4", Codec::H264)] {
         let clips = [clip(codec, 1.2)];
-        let (content, _) = killed(format, &clips, Some(Duration::from_millis(800)));
+        let killed = killed(format, &clips, Some(Duration::from_millis(800)), WriterOptions::default());
         let path = room.path(name);
-        std::fs::write(&path, content).unwrap();
+        std::fs::write(&path, killed.content()).unwrap();
         let last = clips[0].frames.last().unwrap().at.since(MediaTime::ZERO);
         assert!(ends(&path, 1)[0] >= last, "{name}");
     }
@@ -159,9 +248,9 @@ fn a_header_does_not_wait_for_a_silent_track_for_ever() {
         for silent in 0..2 {
             let mut clips = pair.map(|codec| clip(codec, 4.0));
             clips[silent].frames.clear();
-            let (content, _) = killed(format, &clips, None);
+            let killed = killed(format, &clips, None, WriterOptions::default());
             let path = room.path(name);
-            std::fs::write(&path, content).unwrap();
+            std::fs::write(&path, killed.content()).unwrap();
             let end = ends(&path, 2).into_iter().max().unwrap();
             assert!(end >= Duration::from_secs(3), "{name} without track {silent} ends at {end:?}");
         }

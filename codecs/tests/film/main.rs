@@ -4,6 +4,7 @@
 
 mod crash;
 mod hostile;
+mod killed;
 mod make;
 mod matrix;
 mod recording;

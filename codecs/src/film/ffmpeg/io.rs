@@ -3,6 +3,7 @@
 use super::{END, OUT_OF_MEMORY};
 use crate::coder::Cause;
 use crate::film::Interrupt;
+use crate::film::sheet::Sheet;
 use ffmpeg_next::ffi;
 use std::ffi::c_void;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -24,7 +25,7 @@ pub(in crate::film) enum Channel {
     /// Can be read once, from its beginning to its end.
     Stream(Box<dyn Read + Send>),
     /// Can be written again where it was written before.
-    File(Box<dyn crate::film::WriteSeek>),
+    File(Sheet),
     Pipe(Box<dyn Write + Send>),
 }
 
@@ -43,8 +44,11 @@ struct State {
 
 impl State {
     fn write_out(&mut self) -> io::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
         match &mut self.channel {
-            Channel::File(file) => file.write_all(&self.gathered)?,
+            Channel::File(sheet) => sheet.write(&mut self.gathered)?,
             Channel::Pipe(pipe) => pipe.write_all(&self.gathered)?,
             Channel::Source(_) | Channel::Stream(_) => {}
         }
@@ -228,7 +232,7 @@ unsafe extern "C" fn seek(opaque: *mut c_void, offset: i64, whence: i32) -> i64 
         state.write_out()?;
         let seekable: &mut dyn Seek = match &mut state.channel {
             Channel::Source(source) => source,
-            Channel::File(file) => file,
+            Channel::File(sheet) => sheet,
             Channel::Stream(_) | Channel::Pipe(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
         let at = match whence & !ffi::AVSEEK_FORCE {

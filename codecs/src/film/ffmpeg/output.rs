@@ -40,7 +40,7 @@ pub(in crate::film) struct Output {
 unsafe impl Send for Output {}
 
 impl Output {
-    /// Writes the header.
+    /// Writes the header, and hands it to the channel.
     pub(in crate::film) fn begin(
         format: &CStr,
         channel: Channel,
@@ -77,7 +77,11 @@ impl Output {
             Ok(_) => output.begun = true,
             Err(cause) => return Err((cause, output.io.take_error())),
         }
-        Ok(output)
+        // By itself, so that what is written next begins with a fragment's head where the format has fragments.
+        match output.io.flush() {
+            Ok(()) => Ok(output),
+            Err(cause) => Err((cause, output.io.take_error())),
+        }
     }
 
     fn add(&mut self, described: &OutputStream<'_>) -> Result<(), Cause> {
