@@ -52,6 +52,8 @@ fn write_films(text: &mut String, media: &Media) {
     outcomes("rivero_films_played_total", "Films that were played, by how that ended.", played, films.not_played);
     let recorded = ("complete", films.recorded);
     outcomes("rivero_recordings_total", "Recordings that have ended, by how.", recorded, films.not_recorded);
+    metric(text, "rivero_films_broke_off_total", "counter", "Times that a live source broke off and was opened again.");
+    line(text, "rivero_films_broke_off_total", "", films.broke_off as f64);
     metric(text, "rivero_recorded_bytes_total", "counter", "Bytes of the complete ones.");
     line(text, "rivero_recorded_bytes_total", "", films.recorded_bytes as f64);
     metric(

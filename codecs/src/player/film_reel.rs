@@ -52,7 +52,8 @@ impl FilmReel {
         }
         reader.keep(&chosen);
         let (duration, seekable, live) = (reader.duration(), reader.is_seekable(), reader.is_live());
-        let mut info = ReelInfo { duration, seekable, live, ..ReelInfo::default() };
+        let endless = reader.is_endless();
+        let mut info = ReelInfo { duration, seekable, live, endless, ..ReelInfo::default() };
         let mut ahead = VecDeque::new();
         // A live stream is not held up for that: what it sends is not reordered.
         while !live && ahead.len() < LOOK_AHEAD {

@@ -7,6 +7,7 @@
 
 mod film_reel;
 mod node;
+mod outage;
 mod projector;
 mod reel;
 #[cfg(test)]
@@ -55,6 +56,10 @@ pub enum PlayerEvent {
     State(PlayState),
     /// All of it has been played.
     End,
+    /// A stream without an end broke off. It goes on as soon as it comes back; until it does, nothing more is told.
+    BrokeOff {
+        why: FilmError,
+    },
     /// It cannot be opened, or not be read any further.
     Failed {
         opened: bool,

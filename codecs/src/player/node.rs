@@ -3,6 +3,7 @@
 //! One point ties the film to the pipeline's clock: *this* place of the film is due at *that* time. Pausing, seeking and waiting
 //! for a slow disk move the point; time itself only goes forward.
 
+use super::outage::{Outage, Plan};
 use super::projector::{OpenReel, Projector, Reading};
 use super::reel::{Content, Frame, ReelInfo};
 use super::{PlayState, PlayerCommand, PlayerEvent, PlayerReport};
@@ -16,10 +17,13 @@ use std::time::Duration;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How often what is live is thrown away while the player is paused.
 const LET_PASS: Duration = Duration::from_millis(100);
-/// Live media whose time lies so much further ahead than it should has jumped, ...
+/// Live media that comes so much later than it should has jumped.
 const JUMP: Duration = Duration::from_secs(1);
-/// ... and where so much more waits than should, its sender's clock is faster than ours.
-const PILED_UP: Duration = Duration::from_millis(500);
+/// Live media is shown so much earlier than its delay allows, so that a sender's clock that runs ahead of ours needs no correction
+/// with each frame.
+const SLACK: Duration = Duration::from_millis(20);
+/// A film is not silent for longer: its times are broken there, and it goes on at once.
+const GAP: Duration = Duration::from_secs(60);
 /// Frames that leave in one go; the rest follows after `BREATH`, when others have had their turn.
 const AT_ONCE: usize = 64;
 const BREATH: Duration = Duration::from_millis(1);
@@ -35,6 +39,7 @@ pub struct PlayerNode {
     delay: Duration,
     state: PlayState,
     show: Option<Show>,
+    outage: Outage,
     /// When what left last is shown, of audio and video: playing again goes on behind it.
     last: [MediaTime; 2],
     /// What of that was before the film was tied to the clock anew: times may go back for frames in another order, but not behind that.
@@ -74,6 +79,7 @@ impl PlayerNode {
             delay,
             state: PlayState::Stop,
             show: None,
+            outage: Outage::default(),
             last: [MediaTime::ZERO; 2],
             floor: [MediaTime::ZERO; 2],
         }
@@ -96,15 +102,18 @@ impl PlayerNode {
     }
 
     fn play(&mut self, out: &mut Outbox) {
-        if self.state == PlayState::Start {
+        // Whoever is told of an outage may well order it to be played again.
+        let anew = self.outage.take();
+        if self.state != PlayState::Start {
+            self.enter(PlayState::Start, out);
+        } else if !anew {
             return;
         }
-        self.enter(PlayState::Start, out);
         self.load(out);
     }
 
     fn load(&mut self, out: &mut Outbox) {
-        if self.show.is_some() {
+        if self.show.is_some() || self.outage.next().is_some() {
             return;
         }
         match Projector::start(self.open.clone(), Interrupt::new(self.clock.clone())) {
@@ -131,6 +140,7 @@ impl PlayerNode {
             self.enter(PlayState::Stop, out);
         }
         self.show = None;
+        self.outage = Outage::default();
     }
 
     fn seek(&mut self, to: Duration) -> bool {
@@ -161,10 +171,22 @@ impl PlayerNode {
     }
 
     fn fail(&mut self, why: FilmError, out: &mut Outbox) {
-        let opened = self.show.as_ref().is_some_and(|show| show.info.is_some());
-        tracing::warn!(opened, "a film cannot be played: {why}");
-        out.tell(PlayerEvent::Failed { opened, why });
-        self.stop(out);
+        let info = self.show.as_ref().and_then(|show| show.info.as_ref());
+        let opened = info.is_some() || self.outage.is_away();
+        match self.outage.plan(info.is_some_and(|info| info.endless), &why, out.now()) {
+            Plan::Again { news } => {
+                tracing::warn!(news, "a stream broke off, and is opened anew: {why}");
+                self.show = None;
+                if news {
+                    out.tell(PlayerEvent::BrokeOff { why });
+                }
+            }
+            Plan::GiveUp => {
+                tracing::warn!(opened, "a film cannot be played: {why}");
+                out.tell(PlayerEvent::Failed { opened, why });
+                self.stop(out);
+            }
+        }
     }
 
     /// Gives everything that is due, and sleeps until the next frame is.
@@ -172,7 +194,10 @@ impl PlayerNode {
         let paused = self.state == PlayState::Pause;
         let mut given = 0;
         let wake = loop {
-            let Some(show) = &mut self.show else { break None };
+            if self.outage.next().is_some_and(|next| next <= out.now()) && self.outage.take() {
+                self.load(out);
+            }
+            let Some(show) = &mut self.show else { break self.outage.next() };
             let lets_pass = paused && show.is_live();
             match show.look() {
                 Look::Nothing if lets_pass => break Some(out.now() + LET_PASS),
@@ -193,7 +218,8 @@ impl PlayerNode {
                     }
                     let due = show.due(decoded, preroll, self.delay, out.now());
                     if due > out.now() {
-                        break Some(due);
+                        // What is live is shown earlier if more comes than there should be.
+                        break Some(if show.is_live() { due.min(out.now() + LET_PASS) } else { due });
                     }
                     if given == AT_ONCE {
                         break Some(out.now() + BREATH);
@@ -224,8 +250,10 @@ impl PlayerNode {
             *last = at;
         }
         self.last[port] = self.last[port].max(at);
-        show.reached = show.reached.max(frame.at + frame.duration);
-        show.over = show.over.max(at + frame.duration);
+        let lasts = frame.duration.min(GAP);
+        show.reached = show.reached.max(frame.at + lasts);
+        show.over = show.over.max(at + lasts);
+        self.outage.is_over(out.now());
         let key = frame.key || frame.kind == MediaKind::Audio;
         let packet = Packet::new(caps, body(frame.content, at, !preroll), out.now());
         out.media(port, packet.key(key).frame_end(true));
@@ -298,24 +326,27 @@ impl Show {
 
     /// When the frame is due that is decoded at this place. The first one after a pause or a seek ties the film to the clock.
     fn due(&mut self, decoded: Duration, preroll: bool, delay: Duration, now: MediaTime) -> MediaTime {
-        let delay = if self.is_live() { delay } else { Duration::ZERO };
+        let live = self.is_live();
+        let delay = if live { delay } else { Duration::ZERO };
+        let early = delay.saturating_sub(SLACK);
         // A stream that is joined begins where it is.
-        let joins = std::mem::take(&mut self.astray) || self.is_live();
-        let (place, time) = *self.point.get_or_insert((if joins { decoded } else { self.place }, now + delay));
+        let joins = std::mem::take(&mut self.astray) || live;
+        let begin = (if joins { decoded } else { self.place }, now + early);
+        let (place, time) = *self.point.get_or_insert(begin);
         if preroll {
             return now;
         }
-        let due = if decoded >= place { time + (decoded - place) } else { time - (place - decoded) };
-        let held_up = std::mem::take(&mut self.starved) && now.since(due) > HELD_UP;
-        let jumped = self.is_live() && due.since(now) > delay + JUMP;
-        if held_up || jumped {
-            self.point = Some((decoded, now + delay));
-            return now + delay;
-        }
-        let waits = self.projector.newest().saturating_sub(decoded);
-        let piled_up = (delay + PILED_UP..delay + PILED_UP + JUMP).contains(&waits);
-        if self.is_live() && due <= now && piled_up {
-            self.point = Some((place, time - (waits - delay)));
+        let planned = if decoded >= place { time + (decoded - place) } else { time - (place - decoded) };
+        let late = now.since(planned);
+        let held_up = std::mem::take(&mut self.starved) && late > HELD_UP;
+        let jumped = if live { late > delay + JUMP } else { planned.since(now) > GAP };
+        let due = if held_up || jumped { now + early } else { planned };
+        // What came last, at this moment or before, is not to be shown later than the delay says.
+        let ahead = if live { self.projector.newest().saturating_sub(decoded) } else { Duration::ZERO };
+        let too_late = (due + ahead).since(now + delay);
+        let due = if live && !too_late.is_zero() { due - too_late - (delay - early) } else { due };
+        if due != planned {
+            self.point = Some((decoded, due));
         }
         due
     }

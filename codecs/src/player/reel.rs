@@ -15,6 +15,8 @@ pub struct ReelInfo {
     pub seekable: bool,
     /// It comes when it comes: it is not read ahead, and cannot be held up.
     pub live: bool,
+    /// It has no end of its own: if it breaks off, it may come back.
+    pub endless: bool,
 }
 
 #[derive(Clone, Debug)]

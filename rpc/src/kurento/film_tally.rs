@@ -13,6 +13,8 @@ pub struct FilmCounts {
     pub played: u64,
     /// That could not be opened, or not be read any further.
     pub not_played: u64,
+    /// Times that a camera or a server broke off, and was opened again.
+    pub broke_off: u64,
     /// Complete, where they should be.
     pub recorded: u64,
     /// Bytes of those.
@@ -37,6 +39,7 @@ impl FilmTally {
             PlayerEvent::State(_) => {}
             PlayerEvent::End => counts.played += 1,
             PlayerEvent::Failed { .. } => counts.not_played += 1,
+            PlayerEvent::BrokeOff { .. } => counts.broke_off += 1,
         }
     }
 

@@ -169,6 +169,10 @@ fn player_event(event: &PlayerEvent) -> (&'static str, Json) {
     match event {
         PlayerEvent::State(state) => ("UriEndpointStateChanged", json!({ "state": state_name(*state) })),
         PlayerEvent::End => ("EndOfStream", json!({})),
+        PlayerEvent::BrokeOff { why } => {
+            let text = format!("The source broke off, and is opened again: {why}");
+            ("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": text }))
+        }
         PlayerEvent::Failed { opened, why } => {
             let broken =
                 matches!(why, FilmError::Invalid { .. } | FilmError::Unsupported(_) | FilmError::TooLarge { .. });

@@ -39,6 +39,8 @@ pub struct Reader {
     live: bool,
     /// A stream without an end of its own.
     endless: bool,
+    /// What FFmpeg takes for an end is that of the connection.
+    camera: bool,
     tracks: Vec<Track>,
     lanes: Vec<Lane>,
     ahead: VecDeque<Unit>,
@@ -97,7 +99,8 @@ impl Reader {
         }
         let always = matches!(scheme, Scheme::Rtsp | Scheme::Rtsps | Scheme::Rtmp | Scheme::Rtmps | Scheme::Srt);
         let live = always || remote && input.duration().is_none() && input.seeks_bytes() != Some(true);
-        let endless = matches!(scheme, Scheme::Rtsp | Scheme::Rtsps) && input.duration().is_none();
+        let endless = always && input.duration().is_none();
+        let camera = matches!(scheme, Scheme::Rtsp | Scheme::Rtsps);
         let start = input.start();
         let mut reader = Reader {
             input,
@@ -106,6 +109,7 @@ impl Reader {
             remote,
             live,
             endless,
+            camera,
             tracks: Vec::new(),
             lanes: Vec::new(),
             ahead: VecDeque::new(),
@@ -158,6 +162,11 @@ impl Reader {
         self.live
     }
 
+    /// Whether it has no end of its own: once it breaks off, it may come back.
+    pub fn is_endless(&self) -> bool {
+        self.endless
+    }
+
     pub fn is_seekable(&self) -> bool {
         // What reads by itself (HLS) does not depend on whether its playlist can be read in any order.
         let playlist = self.input.format().split(',').any(|name| matches!(name, "hls" | "dash"));
@@ -190,7 +199,7 @@ impl Reader {
                 Ok(None) => {
                     return match self.input.take_error() {
                         Some(error) => Err(why(Cause(0), Some(error), &self.interrupt, self.remote)),
-                        None if self.endless => Err(FilmError::Gone),
+                        None if self.endless && self.camera => Err(FilmError::Gone),
                         None => Ok(false),
                     };
                 }
