@@ -14,6 +14,7 @@ export function run(command, args) {
     log: () => log,
     ended,
     write: (text) => child.stdin.write(text),
+    signal: (name) => child.kill(name),
     /** Ends it: politely with `signal`, after three seconds without asking. */
     async stop(signal = 'SIGTERM') {
       child.kill(signal);

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """An RTSP server for the tests: GStreamer's own, with a film without end of colour bars and a tone.
 
-Arguments: the port, and the lower transports that it offers (tcp, udp, or both with a comma). Prints 'ready' and each request.
+Arguments: the port, and the lower transports that it offers (tcp, udp, or both with a comma); then, if wanted, basic=USER:PASSWORD or
+digest=USER:PASSWORD for who may see it, and timeout=SECONDS for how long it keeps a client that is silent. Prints 'ready' and each request.
 """
 import sys
 
@@ -18,9 +19,24 @@ CODED = {
 }
 
 
+def guard(method, user, password):
+    """Lets this user in, and nobody else."""
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    if method == "basic":
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    else:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(user, password, token)
+    return auth
+
+
 def main():
     Gst.init(None)
     port, transports = sys.argv[1], sys.argv[2].split(",")
+    wishes = dict(argument.split("=", 1) for argument in sys.argv[3:])
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(port)
@@ -38,14 +54,33 @@ def main():
         )
         factory.set_shared(True)
         factory.set_protocols(protocols)
+        if "basic" in wishes or "digest" in wishes:
+            rights = "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+            factory.add_role_from_structure(Gst.Structure.from_string(rights)[0])
         server.get_mount_points().add_factory(path, factory)
 
+    for method in ("basic", "digest"):
+        if method in wishes:
+            server.set_auth(guard(method, *wishes[method].split(":")))
+
     def met(_, client):
+        client.connect("get-parameter-request", lambda *_: print("get-parameter", flush=True))
+        client.connect("options-request", lambda *_: print("options", flush=True))
+        if "timeout" in wishes:
+            client.connect("new-session", lambda _, session: session.set_timeout(int(wishes["timeout"])))
         client.connect("setup-request", lambda _, context: print("setup", context.request.get_header(GstRtsp.RTSPHeaderField.TRANSPORT, 0)[1], flush=True))
         client.connect("teardown-request", lambda *_: print("teardown", flush=True))
 
     server.connect("client-connected", met)
     server.attach(None)
+
+    def clean():
+        expired = server.get_session_pool().cleanup()
+        if expired:
+            print("expired", flush=True)
+        return True
+
+    GLib.timeout_add(500, clean)
     print("ready", flush=True)
     GLib.MainLoop().run()
 

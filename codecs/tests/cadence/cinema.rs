@@ -97,7 +97,7 @@ pub fn play(path: &Path, pause_at: Duration) -> Vec<Packet> {
             let What::Other(other) = notice.what else { continue };
             match *other.downcast::<PlayerEvent>().unwrap() {
                 PlayerEvent::End => return std::mem::take(&mut *got.lock().unwrap()),
-                PlayerEvent::Failed { why, .. } => panic!("{why}"),
+                PlayerEvent::BrokeOff { why } | PlayerEvent::Failed { why, .. } => panic!("{why}"),
                 PlayerEvent::State(_) => {}
             }
         }

@@ -10,6 +10,9 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A camera that sends nothing for so long has stalled.
+const SILENT: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum RtspTransport {
     /// UDP, and TCP where the server wants that.
@@ -47,7 +50,7 @@ impl Default for OpenOptions {
             schemes: Scheme::ALL.to_vec(),
             root: None,
             open_patience: Duration::from_secs(20),
-            read_patience: Duration::from_secs(10),
+            read_patience: Duration::from_secs(15),
             rtsp_transport: RtspTransport::default(),
             rtsp_ports: None,
             network_cache: Duration::from_millis(2000),
@@ -112,9 +115,16 @@ pub(super) fn formats(scheme: Scheme) -> fn(&str) -> bool {
 pub(super) fn settings(scheme: Scheme, options: &OpenOptions) -> Vec<(&'static CStr, String)> {
     let mut settings = Vec::new();
     match scheme {
-        Scheme::Http | Scheme::Https => settings.push((c"user_agent", "Rivero".to_owned())),
+        Scheme::Http | Scheme::Https => {
+            settings.push((c"user_agent", "Rivero".to_owned()));
+            // A file whose server breaks off is asked for from there on: at once, and one, four and eleven seconds later.
+            settings.push((c"reconnect", "1".to_owned()));
+            settings.push((c"reconnect_delay_max", "7".to_owned()));
+        }
         Scheme::Rtsp | Scheme::Rtsps => {
             settings.push((c"max_delay", options.network_cache.as_micros().min(60_000_000).to_string()));
+            // Where nothing comes over UDP, TCP is tried; only with a time-out of its own does FFmpeg notice.
+            settings.push((c"timeout", SILENT.as_micros().to_string()));
             match options.rtsp_transport {
                 RtspTransport::Any => {}
                 RtspTransport::Udp => settings.push((c"rtsp_transport", "udp".to_owned())),
