@@ -1,11 +1,12 @@
-//! The thread that reads a reel ahead of its player, within bounds.
+//! The thread that reads a reel ahead of its player, within bounds. When it is as far ahead as it may be it sleeps until half of that has
+//! been played: waking it costs more than reading a frame does.
 
 use super::reel::{Frame, Reel, ReelInfo};
 use crate::film::{FilmError, Interrupt};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 /// Opens the reel; called on the projector's thread.
@@ -21,12 +22,15 @@ const LIVE_BYTES_AHEAD: usize = 128 << 20;
 const WORDS: usize = 8;
 /// Orders that wait for the thread: it looks for them after each frame, and only the last one counts.
 const ORDERS: usize = 16;
-/// While nothing more fits, orders are looked for this often.
-const FULL: Duration = Duration::from_millis(20);
 
 /// What the node asks of the thread.
 enum Order {
-    Seek { to: Duration, run: u64 },
+    Seek {
+        to: Duration,
+        run: u64,
+    },
+    /// There is room again.
+    ReadOn,
 }
 
 /// What the thread has to say.
@@ -54,22 +58,38 @@ struct Ahead {
     bytes: AtomicUsize,
     /// The place at which the newest frame is decoded, in nanoseconds since the film's beginning.
     newest: AtomicU64,
+    /// Fewer frames than that wake the thread, which sleeps; 0 while it does not.
+    wakes_below: AtomicUsize,
 }
 
 impl Ahead {
+    /// Before the thread sleeps. False if it has no reason to any more.
+    fn sleeps(&self) -> bool {
+        let few = self.frames.load(Ordering::SeqCst) / 2 + 1;
+        self.wakes_below.store(few, Ordering::SeqCst);
+        // What was taken just now has not woken it.
+        self.frames.load(Ordering::SeqCst) >= few
+    }
+
+    /// Whether it is to be woken; true once.
+    fn wakes(&self) -> bool {
+        self.frames.load(Ordering::SeqCst) < self.wakes_below.load(Ordering::SeqCst)
+            && self.wakes_below.swap(0, Ordering::SeqCst) > 0
+    }
+
     fn has_room(&self, live: bool) -> bool {
         let (frames, bytes) = if live { (LIVE_AHEAD, LIVE_BYTES_AHEAD) } else { (AHEAD, BYTES_AHEAD) };
         self.frames.load(Ordering::Relaxed) < frames && self.bytes.load(Ordering::Relaxed) < bytes
     }
 
     fn add(&self, frame: &Frame) {
-        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.frames.fetch_add(1, Ordering::SeqCst);
         self.bytes.fetch_add(frame.content.len(), Ordering::Relaxed);
         self.newest.store(u64::try_from(frame.decoded.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn subtract(&self, frame: &Frame) {
-        self.frames.fetch_sub(1, Ordering::Relaxed);
+        self.frames.fetch_sub(1, Ordering::SeqCst);
         self.bytes.fetch_sub(frame.content.len(), Ordering::Relaxed);
     }
 }
@@ -104,6 +124,10 @@ impl Projector {
         let reading = self.film.try_recv().ok()?;
         if let Reading::Frame { frame, .. } = &reading {
             self.ahead.subtract(frame);
+            if self.ahead.wakes() {
+                // Where many orders wait already, they wake it.
+                let _ = self.orders.try_send(Order::ReadOn);
+            }
         }
         Some(reading)
     }
@@ -158,8 +182,11 @@ impl Booth {
                 Some(frame) => self.give(Reading::Frame { run, frame }, &mut *reel),
                 None => self.give(Reading::End { run }, &mut *reel).and_then(|()| {
                     // At the end only an order leads on.
-                    let order = if self.run == run { self.orders.recv().map_err(|_| Gone)? } else { return Ok(()) };
-                    self.obey(order, &mut *reel)
+                    while self.run == run {
+                        let order = self.orders.recv().map_err(|_| Gone)?;
+                        self.obey(order, &mut *reel)?;
+                    }
+                    Ok(())
                 }),
             };
             if given.is_err() {
@@ -169,7 +196,11 @@ impl Booth {
     }
 
     fn obey(&mut self, order: Order, reel: &mut dyn Reel) -> Result<(), Gone> {
-        let Order::Seek { to, run } = self.orders.try_iter().last().unwrap_or(order);
+        let seeks = std::iter::once(order).chain(self.orders.try_iter()).filter_map(|order| match order {
+            Order::Seek { to, run } => Some((to, run)),
+            Order::ReadOn => None,
+        });
+        let Some((to, run)) = seeks.last() else { return Ok(()) };
         self.run = run;
         let Err(why) = reel.seek(to) else { return Ok(()) };
         tracing::warn!("a film cannot be sought: {why}");
@@ -185,10 +216,13 @@ impl Booth {
                 }
                 return self.film.send(reading).map_err(|_| Gone);
             }
-            match self.orders.recv_timeout(FULL) {
-                Ok(order) => return self.obey(order, reel),
-                Err(RecvTimeoutError::Disconnected) => return Err(Gone),
-                Err(RecvTimeoutError::Timeout) => {}
+            if !self.ahead.sleeps() {
+                continue;
+            }
+            let (run, order) = (self.run, self.orders.recv().map_err(|_| Gone)?);
+            self.obey(order, reel)?;
+            if self.run != run {
+                return Ok(());
             }
         }
     }
