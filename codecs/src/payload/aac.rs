@@ -1,9 +1,9 @@
 //! AAC in RTP (RFC 3640, modes AAC-hbr and AAC-lbr, and generic with such headers). Interleaved units are undecodable here.
 
-use super::assembly::{Assembly, Order, Sequence, sound};
+use super::assembly::{Assembly, Read, cut, sound};
 use super::bits::Bits;
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, format, sane};
-use bytes::{BufMut, Bytes, BytesMut};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable, format};
+use bytes::Bytes;
 use rivero_engine::Caps;
 
 /// How the header of an access unit is laid out, in bits (4.1).
@@ -87,7 +87,6 @@ impl Layout {
 }
 
 pub(super) struct Reader {
-    sequence: Sequence,
     layout: Layout,
     /// A unit that is spread over packets, and its size.
     unit: Assembly,
@@ -97,7 +96,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(caps: &Caps) -> Option<Self> {
         let layout = Layout::new(caps)?;
-        Some(Reader { sequence: Sequence::default(), layout, unit: Assembly::default(), size: 0 })
+        Some(Reader { layout, unit: Assembly::default(), size: 0 })
     }
 
     /// Part of a unit of `size` bytes.
@@ -117,14 +116,21 @@ impl Reader {
         out.push(sound(data, piece, 0));
         Some(())
     }
+}
 
-    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<()> {
+impl Read for Reader {
+    /// What goes on in the next packet began in one that is missing: its size betrays it, for it does not fit.
+    fn give_up(&mut self) {
+        self.unit.drop_frame();
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
         let (sizes, data) = self.layout.read(piece.payload)?;
         let body = piece.payload.get(data..)?;
         if let [size] = sizes[..]
             && (size > body.len() || self.unit.is_open())
         {
-            return self.push_fragment(body, size, piece, out);
+            return self.push_fragment(body, size, piece, out).map(|()| Loss::Nothing);
         }
         let mut rest = body;
         for (number, size) in (0u32..).zip(sizes) {
@@ -136,26 +142,7 @@ impl Reader {
             }
         }
         // What was spread before this packet never came to its end.
-        (!self.unit.drop_frame()).then_some(())
-    }
-}
-
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            Order::Next => false,
-            Order::Gap => {
-                self.unit.drop_frame();
-                // What goes on in this packet began in one that is missing: its size betrays it, for it does not fit.
-                true
-            }
-        };
-        let read = self.read(&piece, out);
-        if read.is_none() {
-            self.unit.drop_frame();
-        }
-        Loss::when(lost || read.is_none())
+        Some(Loss::when(self.unit.drop_frame()))
     }
 }
 
@@ -180,14 +167,8 @@ impl Payload for Writer {
         if frame.len() >= 1 << 13 {
             return Err(Unsendable::TooBig(frame.len()));
         }
-        let last = frame.len().div_ceil(sane(room) - 4) - 1;
-        for (number, body) in frame.chunks(sane(room) - 4).enumerate() {
-            let mut payload = BytesMut::with_capacity(4 + body.len());
-            payload.put_u16(16);
-            payload.put_u16((frame.len() as u16) << 3);
-            payload.put_slice(body);
-            out.push(Part { payload: payload.freeze(), marker: number == last, ahead: 0 });
-        }
+        let [high, low] = ((frame.len() as u16) << 3).to_be_bytes();
+        cut(frame, room, out, |_| [0, 16, high, low]);
         Ok(())
     }
 }

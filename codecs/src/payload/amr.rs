@@ -1,9 +1,9 @@
 //! AMR and AMR-WB in RTP (RFC 4867), octet-aligned and bandwidth-efficient. Interleaving, robust sorting and several channels
 //! are refused. A frame is as in a file: one octet that tells its type and quality, then its bits (5.3).
 
-use super::assembly::{Order, Sequence, sound};
+use super::assembly::{Read, sound};
 use super::bits::{Bits, BitsOut};
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, format, sane};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable, format, sane};
 use bytes::{BufMut, Bytes, BytesMut};
 use rivero_engine::{Caps, Codec};
 
@@ -108,28 +108,21 @@ impl Mode {
     }
 }
 
-pub(super) struct Reader {
-    sequence: Sequence,
-    mode: Mode,
-}
+pub(super) struct Reader(Mode);
 
 impl Reader {
     pub(super) fn new(caps: &Caps) -> Option<Self> {
-        Some(Reader { sequence: Sequence::default(), mode: Mode::new(caps)? })
+        Mode::new(caps).map(Reader)
     }
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            order => order == Order::Gap,
-        };
-        let Some(frames) = self.mode.read(piece.payload) else { return Loss::Something };
-        out.extend(
-            frames.into_iter().map(|(number, frame)| sound(frame, &piece, self.mode.ticks.wrapping_mul(number))),
-        );
-        Loss::when(lost)
+impl Read for Reader {
+    fn give_up(&mut self) {}
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let frames = self.0.read(piece.payload)?;
+        out.extend(frames.into_iter().map(|(number, frame)| sound(frame, piece, self.0.ticks.wrapping_mul(number))));
+        Some(Loss::Nothing)
     }
 }
 

@@ -1,45 +1,38 @@
 //! Audio whose packets are frames, or rows of frames, or samples, and nothing else: Opus (RFC 7587), PCMU, PCMA, G.722 and GSM
-//! (RFC 3551). Silence is not sent; an empty payload says nothing.
+//! (RFC 3551).
 
-use super::assembly::{Order, Sequence, sound};
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, sane};
+use super::assembly::{Read, sound};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable, sane};
 use bytes::Bytes;
 
 /// Bytes of a GSM frame, and samples.
 const GSM: (usize, u32) = (33, 160);
 
 /// Cuts payloads into frames of so many bytes, each so many ticks long; or leaves them whole.
-pub(super) struct Reader {
-    sequence: Sequence,
-    frames: Option<(usize, u32)>,
-}
+pub(super) struct Reader(Option<(usize, u32)>);
 
 impl Reader {
     pub(super) fn whole() -> Self {
-        Reader { sequence: Sequence::default(), frames: None }
+        Reader(None)
     }
 
     pub(super) fn gsm() -> Self {
-        Reader { sequence: Sequence::default(), frames: Some(GSM) }
+        Reader(Some(GSM))
     }
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            order => order == Order::Gap,
-        };
+impl Read for Reader {
+    fn give_up(&mut self) {}
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
         let payload = piece.payload;
-        let Some((length, ticks)) = self.frames else {
-            if !payload.is_empty() {
-                out.push(sound(payload.clone(), &piece, 0));
-            }
-            return Loss::when(lost);
+        let Some((length, ticks)) = self.0 else {
+            out.push(sound(payload.clone(), piece, 0));
+            return Some(Loss::Nothing);
         };
         let whole = payload.chunks_exact(length).map(|frame| payload.slice_ref(frame));
-        out.extend((0u32..).zip(whole).map(|(number, frame)| sound(frame, &piece, number * ticks)));
-        Loss::when(lost || !payload.len().is_multiple_of(length))
+        out.extend((0u32..).zip(whole).map(|(number, frame)| sound(frame, piece, number * ticks)));
+        Some(Loss::when(!payload.len().is_multiple_of(length)))
     }
 }
 

@@ -1,8 +1,8 @@
 //! AV1 in RTP (AOMedia's "RTP Payload Format For AV1", version 1.0.0).
 
-use super::assembly::{Order, Sequence};
+use super::assembly::Read;
 use super::bits::Bits;
-use super::{Depayload, Frame, Loss, MAX_FRAME, Part, Payload, Piece, Unsendable, sane};
+use super::{Frame, Loss, MAX_FRAME, Part, Payload, Piece, Unsendable, sane};
 use bytes::{BufMut, Bytes, BytesMut};
 
 const SEQUENCE_HEADER: u8 = 1;
@@ -148,7 +148,6 @@ enum Unity {
 
 #[derive(Default)]
 pub(super) struct Reader {
-    sequence: Sequence,
     unity: Unity,
     data: BytesMut,
     /// The begin of a unit that goes on in the next packet.
@@ -156,11 +155,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn spoil(&mut self, unity: Unity) -> Loss {
+    fn spoil(&mut self, unity: Unity) {
         self.unity = unity;
         self.data = BytesMut::new();
         self.fragment = None;
-        Loss::Something
     }
 
     fn keep(&mut self, unit: &[u8]) -> Option<()> {
@@ -215,13 +213,13 @@ impl Reader {
     }
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let mut loss = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            Order::Next => Loss::Nothing,
-            Order::Gap => self.spoil(Unity::Lost),
-        };
+impl Read for Reader {
+    fn give_up(&mut self) {
+        self.spoil(Unity::Lost);
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let mut loss = Loss::Nothing;
         let begins = begins_sequence(piece.payload);
         match self.unity {
             Unity::Open(timestamp) if timestamp == piece.timestamp => {}
@@ -229,23 +227,23 @@ impl Depayload for Reader {
                 if piece.marker {
                     self.unity = Unity::Settled;
                 }
-                return loss;
+                return Some(Loss::Nothing);
             }
             Unity::Lost if !begins => {
-                loss = self.spoil(Unity::Broken(piece.timestamp));
-                if piece.marker {
-                    self.unity = Unity::Settled;
-                }
-                return loss;
+                let broken = if piece.marker { Unity::Settled } else { Unity::Broken(piece.timestamp) };
+                self.spoil(broken);
+                return Some(Loss::Something);
             }
             Unity::Settled | Unity::Lost | Unity::Broken(_) => self.unity = Unity::Open(piece.timestamp),
             Unity::Open(_) => {
-                loss = self.spoil(Unity::Open(piece.timestamp));
+                self.spoil(Unity::Open(piece.timestamp));
+                loss = Loss::Something;
             }
         }
         if self.take_elements(piece.payload).is_none() || (piece.marker && self.fragment.is_some()) {
             let broken = if piece.marker { Unity::Settled } else { Unity::Broken(piece.timestamp) };
-            return self.spoil(broken);
+            self.spoil(broken);
+            return Some(Loss::Something);
         }
         if piece.marker {
             self.unity = Unity::Settled;
@@ -255,7 +253,7 @@ impl Depayload for Reader {
                 out.push(Frame { data, timestamp: piece.timestamp, key });
             }
         }
-        loss
+        Some(loss)
     }
 }
 

@@ -1,15 +1,12 @@
 //! H.263 in RTP, the format of 1998 (RFC 4629).
 
-use super::assembly::{Assembly, Order, Sequence};
+use super::assembly::{Assembly, Cut, Read, cut};
 use super::bits::Bits;
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, sane};
-use bytes::{BufMut, Bytes, BytesMut};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable};
+use bytes::Bytes;
 
 #[derive(Default)]
-pub(super) struct Reader {
-    sequence: Sequence,
-    frame: Assembly,
-}
+pub(super) struct Reader(Assembly);
 
 /// The payload header (5.1): whether two zero bytes of a start code were left out, and where the bit stream begins.
 fn header(payload: &[u8]) -> Option<(bool, usize)> {
@@ -19,37 +16,30 @@ fn header(payload: &[u8]) -> Option<(bool, usize)> {
     (payload.len() > length).then_some((fields & 0x0400 != 0, length))
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let mut lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            Order::Next => false,
-            Order::Gap => {
-                self.frame.drop_frame();
-                true
-            }
-        };
-        let Some((start_code, length)) = header(piece.payload) else {
-            self.frame.drop_frame();
-            return Loss::Something;
-        };
+impl Read for Reader {
+    fn give_up(&mut self) {
+        self.0.drop_frame();
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let (start_code, length) = header(piece.payload)?;
         let body = &piece.payload[length..];
         // A picture's start code goes on with 100000 in bits (H.263, 5.1.1); that of a group or slice with its number.
-        if start_code && body[0] & 0xfc == 0x80 {
-            lost |= self.frame.drop_frame();
-            self.frame.begin(piece.timestamp);
-        } else if !self.frame.is_at(piece.timestamp) {
-            self.frame.drop_frame();
-            return Loss::Something;
+        let begins = start_code && body[0] & 0xfc == 0x80;
+        let unfinished = begins && self.0.drop_frame();
+        if begins {
+            self.0.begin(piece.timestamp);
         }
-        lost |= !((!start_code || self.frame.append(&[0, 0])) && self.frame.append(body));
-        if piece.marker
-            && let Some((data, timestamp)) = self.frame.take()
+        let zeros: &[u8] = if start_code { &[0, 0] } else { &[] };
+        let fits = self.0.is_at(piece.timestamp) && self.0.append(zeros) && self.0.append(body);
+        if fits
+            && piece.marker
+            && let Some((data, timestamp)) = self.0.take()
         {
             let key = is_key(&data);
             out.push(Frame { data, timestamp, key });
         }
-        Loss::when(lost)
+        fits.then_some(Loss::when(unfinished))
     }
 }
 
@@ -84,14 +74,7 @@ impl Payload for Writer {
         if rest.first().is_none_or(|byte| byte & 0xfc != 0x80) {
             return Err(Unsendable::Malformed);
         }
-        let size = sane(room) - 2;
-        let last = rest.len().div_ceil(size) - 1;
-        for (number, body) in rest.chunks(size).enumerate() {
-            let mut payload = BytesMut::with_capacity(2 + body.len());
-            payload.put_u16(if number == 0 { 0x0400 } else { 0 });
-            payload.put_slice(body);
-            out.push(Part { payload: payload.freeze(), marker: number == last, ahead: 0 });
-        }
+        cut(rest, room, out, |Cut { at, .. }| if at == 0 { [4, 0] } else { [0, 0] });
         Ok(())
     }
 }

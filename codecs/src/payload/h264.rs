@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::nal::{self, AccessUnits, Packing, Unit};
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, format, sane};
+use super::{Part, Payload, Unsendable, format, sane};
 use bytes::Bytes;
 
 const STAP_A: u8 = 24;
@@ -35,50 +35,22 @@ fn splits(format: Option<&str>) -> Option<bool> {
     }
 }
 
-pub(super) struct Reader {
-    units: AccessUnits,
+pub(super) fn reader(format: Option<&str>) -> Option<AccessUnits> {
+    splits(format)?;
+    Some(AccessUnits::new(judge, unpack, 2, format::sets(format, "sprop-parameter-sets")))
 }
 
-impl Reader {
-    pub(super) fn new(format: Option<&str>) -> Option<Self> {
-        splits(format)?;
-        Some(Reader { units: AccessUnits::new(judge, 2, format::sets(format, "sprop-parameter-sets")) })
-    }
-
-    fn read(&mut self, payload: &[u8]) -> Option<()> {
-        let header = payload.first()?;
-        match header & 0x1f {
-            1..=23 => self.units.add(payload),
-            STAP_A => {
-                let mut rest = &payload[1..];
-                while let Some((length, after)) = rest.split_first_chunk() {
-                    let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-                    if !unit.is_empty() {
-                        self.units.add(unit)?;
-                    }
-                    rest = after;
-                }
-                rest.is_empty().then_some(())
-            }
-            FU_A => {
-                let fragment = payload.get(1)?;
-                let header = header & 0xe0 | fragment & 0x1f;
-                self.units.add_fragment(&[header], &payload[2..], fragment & 0x80 != 0, fragment & 0x40 != 0)
-            }
-            _ => None,
+fn unpack(units: &mut AccessUnits, payload: &[u8]) -> Option<()> {
+    let header = payload.first()?;
+    match header & 0x1f {
+        1..=23 => units.add(payload),
+        STAP_A => units.add_all(&payload[1..]),
+        FU_A => {
+            let fragment = payload.get(1)?;
+            let header = header & 0xe0 | fragment & 0x1f;
+            units.add_fragment(&[header], &payload[2..], fragment & 0x80 != 0, fragment & 0x40 != 0)
         }
-    }
-}
-
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        match self.units.begin(&piece, out) {
-            Err(loss) => loss,
-            Ok(loss) => {
-                let read = self.read(piece.payload);
-                loss.or(self.units.end(&piece, read, out))
-            }
-        }
+        _ => None,
     }
 }
 
@@ -111,11 +83,7 @@ impl Writer {
 
 impl Payload for Writer {
     fn split(&mut self, frame: &Bytes, room: usize, out: &mut Vec<Part>) -> Result<(), Unsendable> {
-        let travels = |unit: &&[u8]| !matches!(judge(unit), Unit::Delimiter | Unit::Nothing);
-        let units: Vec<&[u8]> = nal::units(frame).filter(travels).collect();
-        if units.is_empty() {
-            return Err(Unsendable::Malformed);
-        }
+        let units = nal::travelling(frame, judge)?;
         if self.splits {
             nal::pack::<Format>(frame, &units, room, out);
             return Ok(());

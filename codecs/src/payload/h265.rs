@@ -3,7 +3,7 @@
 
 use super::bits::Bits;
 use super::nal::{self, AccessUnits, Packing, Unit};
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, format};
+use super::{Part, Payload, Unsendable, format};
 use bytes::Bytes;
 
 const AGGREGATION: u8 = 48;
@@ -49,59 +49,33 @@ fn sequence_set(unit: &[u8]) -> Option<u32> {
     bits.golomb()
 }
 
-pub(super) struct Reader {
-    units: AccessUnits,
+pub(super) fn reader(format: Option<&str>) -> Option<AccessUnits> {
+    if format::number(format, "sprop-max-don-diff").is_some_and(|difference| difference > 0) {
+        return None;
+    }
+    let sets = ["sprop-vps", "sprop-sps", "sprop-pps"].into_iter().flat_map(|name| format::sets(format, name));
+    Some(AccessUnits::new(judge, unpack, 3, sets.collect()))
 }
 
-impl Reader {
-    pub(super) fn new(format: Option<&str>) -> Option<Self> {
-        if format::number(format, "sprop-max-don-diff").is_some_and(|difference| difference > 0) {
-            return None;
+fn unpack(units: &mut AccessUnits, payload: &[u8]) -> Option<()> {
+    match kind(payload)? {
+        AGGREGATION => units.add_all(&payload[2..]),
+        FRAGMENTATION => {
+            let fragment = payload.get(2)?;
+            let header = [payload[0] & 0x81 | (fragment & 0x3f) << 1, payload[1]];
+            units.add_fragment(&header, &payload[3..], fragment & 0x80 != 0, fragment & 0x40 != 0)
         }
-        let sets = ["sprop-vps", "sprop-sps", "sprop-pps"].into_iter().flat_map(|name| format::sets(format, name));
-        Some(Reader { units: AccessUnits::new(judge, 3, sets.collect()) })
-    }
-
-    fn read(&mut self, payload: &[u8]) -> Option<()> {
-        match kind(payload)? {
-            AGGREGATION => {
-                let mut rest = &payload[2..];
-                while let Some((length, after)) = rest.split_first_chunk() {
-                    let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-                    self.units.add(unit)?;
-                    rest = after;
-                }
-                rest.is_empty().then_some(())
-            }
-            FRAGMENTATION => {
-                let fragment = payload.get(2)?;
-                let header = [payload[0] & 0x81 | (fragment & 0x3f) << 1, payload[1]];
-                self.units.add_fragment(&header, &payload[3..], fragment & 0x80 != 0, fragment & 0x40 != 0)
-            }
-            PACI => {
-                // The header of what is inside (4.4.4), with an extension that no decoder needs.
-                let fields = u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]);
-                let inner = payload.get(4 + usize::from(fields >> 4 & 0x1f)..)?;
-                let kind = (fields >> 9 & 0x3f) as u8;
-                let header = [(fields >> 8 & 0x80) as u8 | kind << 1 | payload[0] & 1, payload[1]];
-                // One within another is forbidden.
-                if kind == PACI { None } else { self.read(&[&header, inner].concat()) }
-            }
-            51.. => None,
-            _ => self.units.add(payload),
+        PACI => {
+            // The header of what is inside (4.4.4), with an extension that no decoder needs.
+            let fields = u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]);
+            let inner = payload.get(4 + usize::from(fields >> 4 & 0x1f)..)?;
+            let kind = (fields >> 9 & 0x3f) as u8;
+            let header = [(fields >> 8 & 0x80) as u8 | kind << 1 | payload[0] & 1, payload[1]];
+            // One within another is forbidden.
+            if kind == PACI { None } else { unpack(units, &[&header, inner].concat()) }
         }
-    }
-}
-
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        match self.units.begin(&piece, out) {
-            Err(loss) => loss,
-            Ok(loss) => {
-                let read = self.read(piece.payload);
-                loss.or(self.units.end(&piece, read, out))
-            }
-        }
+        51.. => None,
+        _ => units.add(payload),
     }
 }
 
@@ -128,12 +102,7 @@ pub(super) struct Writer;
 
 impl Payload for Writer {
     fn split(&mut self, frame: &Bytes, room: usize, out: &mut Vec<Part>) -> Result<(), Unsendable> {
-        let travels = |unit: &&[u8]| !matches!(judge(unit), Unit::Delimiter | Unit::Nothing);
-        let units: Vec<&[u8]> = nal::units(frame).filter(travels).collect();
-        if units.is_empty() {
-            return Err(Unsendable::Malformed);
-        }
-        nal::pack::<Format>(frame, &units, room, out);
+        nal::pack::<Format>(frame, &nal::travelling(frame, judge)?, room, out);
         Ok(())
     }
 }

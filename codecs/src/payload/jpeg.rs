@@ -1,8 +1,8 @@
 //! JPEG in RTP (RFC 2435): types 0 and 1, with restart markers too, progressive scan.
 
-use super::assembly::{Assembly, Order, Sequence};
+use super::assembly::{Assembly, Read};
 use super::jpeg_file::{self, Chroma, Picture, Unfit, standard_tables};
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, sane};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable, sane};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Main header, restart header, table header, two tables, and some of the picture.
@@ -69,7 +69,6 @@ fn header(payload: &[u8]) -> Option<Header> {
 
 #[derive(Default)]
 pub(super) struct Reader {
-    sequence: Sequence,
     scan: Assembly,
     /// Of the picture in progress.
     first: Option<Header>,
@@ -103,35 +102,23 @@ impl Reader {
     }
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let mut lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            Order::Next => false,
-            Order::Gap => {
-                self.scan.drop_frame();
-                true
-            }
-        };
-        let Some(header) = header(piece.payload) else {
-            self.scan.drop_frame();
-            return Loss::Something;
-        };
-        let body = &piece.payload[header.length..];
-        if header.offset == 0 {
-            lost |= self.scan.drop_frame();
-            if self.begin(header, piece.timestamp).is_none() {
-                return Loss::Something;
-            }
-        } else if !self.scan.is_at(piece.timestamp) || header.offset != self.scan.data().len() {
-            self.scan.drop_frame();
-            return Loss::Something;
+impl Read for Reader {
+    fn give_up(&mut self) {
+        self.scan.drop_frame();
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let header = header(piece.payload)?;
+        let (offset, body) = (header.offset, &piece.payload[header.length..]);
+        let unfinished = offset == 0 && self.scan.drop_frame();
+        if offset == 0 {
+            self.begin(header, piece.timestamp)?;
         }
-        lost |= !self.scan.append(body);
-        if piece.marker {
+        let fits = self.scan.is_at(piece.timestamp) && offset == self.scan.data().len() && self.scan.append(body);
+        if fits && piece.marker {
             self.finish(out);
         }
-        Loss::when(lost)
+        fits.then_some(Loss::when(unfinished))
     }
 }
 

@@ -32,6 +32,7 @@ pub use format::setup;
 pub(crate) use format::{number, parameter};
 pub use key::is_key;
 
+use assembly::{InOrder, Read};
 use bytes::Bytes;
 use rivero_engine::{Caps, Codec};
 use std::fmt;
@@ -88,7 +89,8 @@ impl Loss {
 /// RTP packets to frames, of one stream.
 pub trait Depayload: Send {
     /// Takes the packets in the order of `sequence`. A gap is loss: a frame of which something is missing, or might be, is dropped
-    /// and reported. A packet from the past is ignored. Of a stream that was joined amidst a frame, the rest counts as lost.
+    /// and reported. A packet from the past is ignored, and of one without payload all but its number. Of a stream that was joined
+    /// amidst a frame, the rest counts as lost.
     fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss;
 }
 
@@ -137,20 +139,23 @@ impl fmt::Debug for dyn Payload {
 /// What reads the stream that `caps` tell of: `None` where the codec has no payload format here, or the caps' format asks for a
 /// mode that is not supported (interleaving).
 pub fn depayload(caps: &Caps) -> Option<Box<dyn Depayload>> {
+    fn in_order<R: Read + 'static>(format: R) -> Box<dyn Depayload> {
+        Box::new(InOrder::new(format))
+    }
     Some(match caps.codec() {
-        Codec::Vp8 => Box::new(vp8::Reader::default()),
-        Codec::Vp9 => Box::new(vp9::Reader::default()),
-        Codec::Av1 => Box::new(av1::Reader::default()),
-        Codec::H264 => Box::new(h264::Reader::new(caps.format())?),
-        Codec::H265 => Box::new(h265::Reader::new(caps.format())?),
-        Codec::H263 => Box::new(h263::Reader::default()),
-        Codec::Mjpeg => Box::new(jpeg::Reader::default()),
-        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => Box::new(audio::Reader::whole()),
-        Codec::Gsm => Box::new(audio::Reader::gsm()),
-        Codec::Speex => Box::new(speex::Reader::new(caps.clock_rate())),
-        Codec::AmrNb | Codec::AmrWb => Box::new(amr::Reader::new(caps)?),
-        Codec::Aac => Box::new(aac::Reader::new(caps)?),
-        Codec::Mp3 => Box::new(mpa::Reader::default()),
+        Codec::Vp8 => in_order(vp8::Reader::default()),
+        Codec::Vp9 => in_order(vp9::Reader::default()),
+        Codec::Av1 => in_order(av1::Reader::default()),
+        Codec::H264 => in_order(h264::reader(caps.format())?),
+        Codec::H265 => in_order(h265::reader(caps.format())?),
+        Codec::H263 => in_order(h263::Reader::default()),
+        Codec::Mjpeg => in_order(jpeg::Reader::default()),
+        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => in_order(audio::Reader::whole()),
+        Codec::Gsm => in_order(audio::Reader::gsm()),
+        Codec::Speex => in_order(speex::Reader::new(caps.clock_rate())),
+        Codec::AmrNb | Codec::AmrWb => in_order(amr::Reader::new(caps)?),
+        Codec::Aac => in_order(aac::Reader::new(caps)?),
+        Codec::Mp3 => in_order(mpa::Reader::default()),
         Codec::Vorbis | Codec::Raw | Codec::Message => return None,
     })
 }

@@ -1,8 +1,8 @@
 //! MPEG audio, so MP3, in RTP (RFC 2250, section 3.5). Its clock has 90 kHz whatever the samples' rate.
 
-use super::assembly::{Assembly, Order, Sequence, sound};
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, sane};
-use bytes::{BufMut, Bytes, BytesMut};
+use super::assembly::{Assembly, Cut, Read, cut, sound};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable};
+use bytes::Bytes;
 
 /// No frame is longer: layer II at 384 kbit/s and 32 kHz, or MPEG-2.5's layer III at 160 kbit/s and 8 kHz. Bytes.
 const LONGEST: usize = 2881;
@@ -54,44 +54,12 @@ fn header(data: &[u8]) -> Option<Header> {
 
 #[derive(Default)]
 pub(super) struct Reader {
-    sequence: Sequence,
     /// A frame that is spread over packets, and its length.
     frame: Assembly,
     length: usize,
 }
 
 impl Reader {
-    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<()> {
-        let (&[_, _, o1, o0], body) = piece.payload.split_first_chunk()?;
-        let offset = usize::from(u16::from_be_bytes([o1, o0]));
-        if offset > 0 {
-            if !self.frame.is_at(piece.timestamp) || offset != self.frame.data().len() {
-                return None;
-            }
-            return self.append(body, piece, out);
-        }
-        let unfinished = self.frame.drop_frame();
-        let first = header(body)?;
-        if first.length > body.len() {
-            self.frame.begin(piece.timestamp);
-            self.length = first.length;
-            self.append(body, piece, out)?;
-            return (!unfinished).then_some(());
-        }
-        let mut rest = body;
-        // In units of one sample, so that rounding does not add up.
-        let mut samples = 0u64;
-        while !rest.is_empty() {
-            let header = header(rest)?;
-            let (frame, after) = rest.split_at_checked(header.length)?;
-            rest = after;
-            let ahead = samples * 90_000 / u64::from(header.rate);
-            out.push(sound(piece.payload.slice_ref(frame), piece, ahead as u32));
-            samples += u64::from(header.samples);
-        }
-        (!unfinished).then_some(())
-    }
-
     fn append(&mut self, body: &[u8], piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<()> {
         if self.frame.data().len() + body.len() > self.length.min(LONGEST) || !self.frame.append(body) {
             return None;
@@ -104,21 +72,40 @@ impl Reader {
     }
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            Order::Next => false,
-            Order::Gap => {
-                self.frame.drop_frame();
-                true
+impl Read for Reader {
+    fn give_up(&mut self) {
+        self.frame.drop_frame();
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let (&[_, _, o1, o0], body) = piece.payload.split_first_chunk()?;
+        let offset = usize::from(u16::from_be_bytes([o1, o0]));
+        if offset > 0 {
+            if !self.frame.is_at(piece.timestamp) || offset != self.frame.data().len() {
+                return None;
             }
-        };
-        let read = self.read(&piece, out);
-        if read.is_none() {
-            self.frame.drop_frame();
+            return self.append(body, piece, out).map(|()| Loss::Nothing);
         }
-        Loss::when(lost || read.is_none())
+        let unfinished = self.frame.drop_frame();
+        let first = header(body)?;
+        if first.length > body.len() {
+            self.frame.begin(piece.timestamp);
+            self.length = first.length;
+            self.append(body, piece, out)?;
+            return Some(Loss::when(unfinished));
+        }
+        let mut rest = body;
+        // In units of one sample, so that rounding does not add up.
+        let mut samples = 0u64;
+        while !rest.is_empty() {
+            let header = header(rest)?;
+            let (frame, after) = rest.split_at_checked(header.length)?;
+            rest = after;
+            let ahead = samples * 90_000 / u64::from(header.rate);
+            out.push(sound(piece.payload.slice_ref(frame), piece, ahead as u32));
+            samples += u64::from(header.samples);
+        }
+        Some(Loss::when(unfinished))
     }
 }
 
@@ -129,14 +116,11 @@ impl Payload for Writer {
         if header(frame).is_none_or(|header| header.length != frame.len()) {
             return Err(Unsendable::Malformed);
         }
-        let size = sane(room) - 4;
-        for (number, body) in frame.chunks(size).enumerate() {
-            let mut payload = BytesMut::with_capacity(4 + body.len());
-            // LONGEST bounds it.
-            payload.put_u32((number * size) as u32);
-            payload.put_slice(body);
-            out.push(Part { payload: payload.freeze(), marker: false, ahead: 0 });
-        }
+        let first = out.len();
+        // LONGEST bounds it.
+        cut(frame, room, out, |Cut { at, .. }| (at as u32).to_be_bytes());
+        // A mark is the begin of speech here.
+        out[first..].iter_mut().for_each(|part| part.marker = false);
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! What H.264 and H.265 have in common: NAL units in byte-stream format (annex B of both), parameter sets, access units put
 //! together from NAL units, and NAL units spread over packets. It knows neither syntax: a judge tells what a unit is.
 
-use super::assembly::{Order, Sequence};
-use super::{Frame, Loss, MAX_FRAME, Part, Piece, sane};
+use super::assembly::Read;
+use super::{Frame, Loss, MAX_FRAME, Part, Piece, Unsendable, sane};
 use bytes::{BufMut, Bytes, BytesMut};
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -90,12 +90,12 @@ enum Unity {
 /// The access unit in progress, and the parameter sets that are known.
 pub(super) struct AccessUnits {
     judge: fn(&[u8]) -> Unit,
+    unpack: fn(&mut AccessUnits, &[u8]) -> Option<()>,
     /// Of each kind of parameter set, one bit.
     kinds: u8,
     sets: Vec<(u8, u32, Bytes)>,
     /// Parameter sets came within the stream.
     in_band: bool,
-    sequence: Sequence,
     unity: Unity,
     /// Packets are missing before it.
     after_gap: bool,
@@ -110,14 +110,20 @@ pub(super) struct AccessUnits {
 }
 
 impl AccessUnits {
-    /// `kinds` of parameter sets does a key frame need; `sets` are known from the description.
-    pub(super) fn new(judge: fn(&[u8]) -> Unit, kinds: u8, sets: Vec<Bytes>) -> Self {
+    /// `unpack` adds what a payload holds, or says that it cannot be read. `kinds` of parameter sets does a key frame need; `sets` are
+    /// known from the description.
+    pub(super) fn new(
+        judge: fn(&[u8]) -> Unit,
+        unpack: fn(&mut AccessUnits, &[u8]) -> Option<()>,
+        kinds: u8,
+        sets: Vec<Bytes>,
+    ) -> Self {
         let mut units = AccessUnits {
             judge,
+            unpack,
             kinds: (1 << kinds) - 1,
             sets: Vec::new(),
             in_band: false,
-            sequence: Sequence::default(),
             unity: Unity::Between,
             after_gap: true,
             data: BytesMut::new(),
@@ -133,43 +139,6 @@ impl AccessUnits {
             }
         }
         units
-    }
-
-    /// To be called with each packet first. `Ok`: read it and call [`end`](Self::end); `Err`: leave it alone.
-    pub(super) fn begin(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Result<Loss, Loss> {
-        let mut loss = Loss::Nothing;
-        match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Err(Loss::Nothing),
-            Order::Next => {}
-            Order::Gap => {
-                loss = Loss::Something;
-                if let Unity::Open(timestamp) = self.unity {
-                    self.break_off(timestamp);
-                }
-                self.after_gap = true;
-            }
-        }
-        match self.unity {
-            Unity::Open(timestamp) if timestamp == piece.timestamp => {}
-            Unity::Broken(timestamp) if timestamp == piece.timestamp => return Err(loss),
-            // The sender sets no marker, or sets it only now and then.
-            Unity::Open(_) => {
-                loss = loss.or(self.finish(out));
-                self.open(piece.timestamp);
-            }
-            Unity::Broken(_) | Unity::Between => self.open(piece.timestamp),
-        }
-        Ok(loss)
-    }
-
-    /// What the packet held was readable or not (`None`).
-    pub(super) fn end(&mut self, piece: &Piece<'_>, read: Option<()>, out: &mut Vec<Frame>) -> Loss {
-        if read.is_none() {
-            self.break_off(piece.timestamp);
-            return Loss::Something;
-        }
-        // Some senders mark their parameter sets as well.
-        if piece.marker && self.has_slice { self.finish(out) } else { Loss::Nothing }
     }
 
     fn open(&mut self, timestamp: u32) {
@@ -188,6 +157,16 @@ impl AccessUnits {
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
         // Room for the parameter sets, which may have to come before.
         (self.data.len() + bytes.len() <= MAX_FRAME - MAX_SETS * MAX_SET).then(|| self.data.put_slice(bytes))
+    }
+
+    /// Whole units, each behind its length in 16 bits.
+    pub(super) fn add_all(&mut self, mut rest: &[u8]) -> Option<()> {
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+            self.add(unit)?;
+            rest = after;
+        }
+        rest.is_empty().then_some(())
     }
 
     /// A whole unit.
@@ -312,6 +291,44 @@ impl AccessUnits {
         whole.put_slice(rest);
         whole
     }
+}
+
+impl Read for AccessUnits {
+    fn give_up(&mut self) {
+        if let Unity::Open(timestamp) = self.unity {
+            self.break_off(timestamp);
+        }
+        self.after_gap = true;
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let mut loss = Loss::Nothing;
+        match self.unity {
+            Unity::Open(timestamp) if timestamp == piece.timestamp => {}
+            Unity::Broken(timestamp) if timestamp == piece.timestamp => return Some(Loss::Nothing),
+            // The sender sets no marker, or sets it only now and then.
+            Unity::Open(_) => {
+                loss = self.finish(out);
+                self.open(piece.timestamp);
+            }
+            Unity::Broken(_) | Unity::Between => self.open(piece.timestamp),
+        }
+        if (self.unpack)(self, piece.payload).is_none() {
+            self.break_off(piece.timestamp);
+            loss = Loss::Something;
+        } else if piece.marker && self.has_slice {
+            // Some senders mark their parameter sets as well.
+            loss = loss.or(self.finish(out));
+        }
+        Some(loss)
+    }
+}
+
+/// The units of a frame that go over RTP; there is no frame without any.
+pub(super) fn travelling(frame: &Bytes, judge: fn(&[u8]) -> Unit) -> Result<Vec<&[u8]>, Unsendable> {
+    let travels = |unit: &&[u8]| !matches!(judge(unit), Unit::Delimiter | Unit::Nothing);
+    let units: Vec<&[u8]> = units(frame).filter(travels).collect();
+    if units.is_empty() { Err(Unsendable::Malformed) } else { Ok(units) }
 }
 
 /// How a payload format names what it packs together or spreads.

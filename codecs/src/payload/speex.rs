@@ -1,9 +1,9 @@
 //! Speex out of RTP (RFC 5574). A packet holds one frame or several, packed by the bit; each leaves alone, since a decoder that
 //! was not told their number takes but the first.
 
-use super::assembly::{Order, Sequence, sound};
+use super::assembly::{Read, sound};
 use super::bits::{Bits, BitsOut};
-use super::{Depayload, Frame, Loss, Piece};
+use super::{Frame, Loss, Piece};
 use bytes::Bytes;
 
 /// Bits of a frame in narrow band for each mode (Speex manual, table 9.2), with the five that name it. 0: reserved.
@@ -15,7 +15,6 @@ const HIGHER: [usize; 8] = [4, 36, 112, 192, 352, 0, 0, 0];
 const MAX_FRAMES: usize = 50;
 
 pub(super) struct Reader {
-    sequence: Sequence,
     /// Of one frame: 20 ms.
     ticks: u32,
 }
@@ -23,7 +22,7 @@ pub(super) struct Reader {
 impl Reader {
     /// `rate` in Hz.
     pub(super) fn new(rate: u32) -> Self {
-        Reader { sequence: Sequence::default(), ticks: rate / 50 }
+        Reader { ticks: rate / 50 }
     }
 }
 
@@ -102,22 +101,17 @@ fn alone(payload: &[u8], from: usize, to: usize) -> Option<Bytes> {
     Some(Bytes::from(frame.into_bytes()))
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            order => order == Order::Gap,
-        };
-        match frames(piece.payload) {
-            None => return Loss::Something,
-            Some(frames) if frames.len() == 1 => out.push(sound(piece.payload.clone(), &piece, 0)),
-            Some(frames) => {
-                let frames = frames.into_iter().filter_map(|(from, to)| alone(piece.payload, from, to));
-                out.extend(
-                    (0..).zip(frames).map(|(number, frame)| sound(frame, &piece, self.ticks.wrapping_mul(number))),
-                );
-            }
+impl Read for Reader {
+    fn give_up(&mut self) {}
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let frames = frames(piece.payload)?;
+        if frames.len() == 1 {
+            out.push(sound(piece.payload.clone(), piece, 0));
+        } else {
+            let frames = frames.into_iter().filter_map(|(from, to)| alone(piece.payload, from, to));
+            out.extend((0..).zip(frames).map(|(number, frame)| sound(frame, piece, self.ticks.wrapping_mul(number))));
         }
-        Loss::when(lost)
+        Some(Loss::Nothing)
     }
 }

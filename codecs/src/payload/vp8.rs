@@ -1,8 +1,8 @@
 //! VP8 in RTP (RFC 7741).
 
-use super::assembly::{Assembly, Order, Sequence};
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, is_key, sane};
-use bytes::{BufMut, Bytes, BytesMut};
+use super::assembly::{Assembly, Cut, Read, cut};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable, is_key};
+use bytes::Bytes;
 use rivero_engine::Codec;
 
 /// What the payload descriptor (4.2) says, and where it ends.
@@ -28,41 +28,29 @@ fn descriptor(payload: &[u8]) -> Option<Descriptor> {
 }
 
 #[derive(Default)]
-pub(super) struct Reader {
-    sequence: Sequence,
-    frame: Assembly,
-}
+pub(super) struct Reader(Assembly);
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let mut lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            Order::Next => false,
-            Order::Gap => {
-                self.frame.drop_frame();
-                true
-            }
-        };
-        let Some(descriptor) = descriptor(piece.payload) else {
-            self.frame.drop_frame();
-            return Loss::Something;
-        };
-        if descriptor.begins {
-            // What was open never saw its marker.
-            lost |= self.frame.drop_frame();
-            self.frame.begin(piece.timestamp);
-        } else if !self.frame.is_at(piece.timestamp) {
-            self.frame.drop_frame();
-            return Loss::Something;
+impl Read for Reader {
+    fn give_up(&mut self) {
+        self.0.drop_frame();
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let Descriptor { begins, length } = descriptor(piece.payload)?;
+        // What was open never saw its marker.
+        let unfinished = begins && self.0.drop_frame();
+        if begins {
+            self.0.begin(piece.timestamp);
         }
-        lost |= !self.frame.append(&piece.payload[descriptor.length..]);
-        if piece.marker
-            && let Some((data, timestamp)) = self.frame.take()
+        let fits = self.0.is_at(piece.timestamp) && self.0.append(&piece.payload[length..]);
+        if fits
+            && piece.marker
+            && let Some((data, timestamp)) = self.0.take()
         {
             let key = is_key(Codec::Vp8, &data);
             out.push(Frame { data, timestamp, key });
         }
-        Loss::when(lost)
+        fits.then_some(Loss::when(unfinished))
     }
 }
 
@@ -74,20 +62,12 @@ pub(super) struct Writer {
 
 impl Payload for Writer {
     fn split(&mut self, frame: &Bytes, room: usize, out: &mut Vec<Part>) -> Result<(), Unsendable> {
-        const DESCRIPTOR: usize = 4;
         if frame.is_empty() {
             return Err(Unsendable::Malformed);
         }
-        let last = frame.len().div_ceil(sane(room) - DESCRIPTOR) - 1;
-        for (number, body) in frame.chunks(sane(room) - DESCRIPTOR).enumerate() {
-            let mut payload = BytesMut::with_capacity(DESCRIPTOR + body.len());
-            // X, and S in the first; I; M and the picture's number.
-            payload.put_u8(if number == 0 { 0x90 } else { 0x80 });
-            payload.put_u8(0x80);
-            payload.put_u16(0x8000 | self.picture);
-            payload.put_slice(body);
-            out.push(Part { payload: payload.freeze(), marker: number == last, ahead: 0 });
-        }
+        let [high, low] = (0x8000 | self.picture).to_be_bytes();
+        // X, and S in the first; I; M and the picture's number.
+        cut(frame, room, out, |Cut { at, .. }| [if at == 0 { 0x90 } else { 0x80 }, 0x80, high, low]);
         self.picture = self.picture.wrapping_add(1) & 0x7fff;
         Ok(())
     }

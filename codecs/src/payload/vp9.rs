@@ -1,8 +1,8 @@
 //! VP9 in RTP (RFC 9628). A picture with spatial layers leaves as one superframe with all its layers.
 
-use super::assembly::{Assembly, Order, Sequence};
+use super::assembly::{Assembly, Cut, Read, cut};
 use super::bits::Bits;
-use super::{Depayload, Frame, Loss, Part, Payload, Piece, Unsendable, sane};
+use super::{Frame, Loss, Part, Payload, Piece, Unsendable};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// As many frames as a superframe's index can tell of (VP9 bitstream specification, annex B).
@@ -68,7 +68,6 @@ fn scalability_structure(payload: &[u8], mut at: usize) -> Option<usize> {
 
 #[derive(Default)]
 pub(super) struct Reader {
-    sequence: Sequence,
     picture: Assembly,
     /// Where each layer's frame begins.
     layers: Vec<usize>,
@@ -79,11 +78,6 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn spoil(&mut self) -> bool {
-        self.settled = false;
-        self.picture.drop_frame()
-    }
-
     fn finish(&mut self, out: &mut Vec<Frame>) {
         let Some((data, timestamp)) = self.picture.take() else { return };
         self.settled = true;
@@ -91,70 +85,52 @@ impl Reader {
         out.push(Frame { data: superframe(data, &self.layers), timestamp, key });
     }
 
-    /// Whether the packet belongs to what is in progress, or begins something.
-    fn place(&mut self, piece: &Piece<'_>, descriptor: &Descriptor) -> bool {
+    /// `None` if the packet neither belongs to what is in progress nor begins something.
+    fn place(&mut self, piece: &Piece<'_>, descriptor: &Descriptor) -> Option<()> {
         if !self.picture.is_at(piece.timestamp) {
-            let open = self.picture.is_open();
             // After loss, a higher layer may be what is left of a picture.
-            let fits = descriptor.begins && (descriptor.base || (self.settled && !open));
-            if open || !fits {
-                self.spoil();
-            }
-            if !fits {
-                return false;
+            if !descriptor.begins || !(descriptor.base || self.settled) {
+                return None;
             }
             self.picture.begin(piece.timestamp);
             self.layers.clear();
             self.ended = true;
         }
         if descriptor.begins != self.ended || (descriptor.begins && self.layers.len() == MAX_LAYERS) {
-            self.spoil();
-            return false;
+            return None;
         }
         if descriptor.begins {
             self.layers.push(self.picture.data().len());
         }
         self.ended = descriptor.ends;
-        true
+        Some(())
     }
 }
 
-impl Depayload for Reader {
-    fn push(&mut self, piece: Piece<'_>, out: &mut Vec<Frame>) -> Loss {
-        let mut lost = match self.sequence.judge(piece.sequence) {
-            Order::Stale => return Loss::Nothing,
-            Order::Next => false,
-            Order::Gap => {
-                self.spoil();
-                true
-            }
-        };
-        let Some(descriptor) = descriptor(piece.payload) else {
-            self.spoil();
-            return Loss::Something;
-        };
+impl Read for Reader {
+    fn give_up(&mut self) {
+        self.settled = false;
+        self.picture.drop_frame();
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Frame>) -> Option<Loss> {
+        let descriptor = descriptor(piece.payload)?;
+        let mut unfinished = false;
         if self.picture.is_open() && !self.picture.is_at(piece.timestamp) {
             // Who leaves out higher layers on the way may leave out the marker with them.
-            lost |= !self.ended;
-            if self.ended {
+            unfinished = !self.ended;
+            if unfinished {
+                self.give_up();
+            } else {
                 self.finish(out);
             }
         }
-        if !self.place(&piece, &descriptor) {
-            return Loss::Something;
+        self.place(piece, &descriptor)?;
+        let fits = self.picture.append(&piece.payload[descriptor.length..]) && (self.ended || !piece.marker);
+        if fits && piece.marker {
+            self.finish(out);
         }
-        if !self.picture.append(&piece.payload[descriptor.length..]) || (piece.marker && !self.ended) {
-            self.spoil();
-            return Loss::Something;
-        }
-        if piece.marker
-            && let Some((data, timestamp)) = self.picture.take()
-        {
-            self.settled = true;
-            let key = is_key(&data);
-            out.push(Frame { data: superframe(data, &self.layers), timestamp, key });
-        }
-        Loss::when(lost)
+        fits.then_some(Loss::when(unfinished))
     }
 }
 
@@ -207,21 +183,15 @@ pub(super) struct Writer {
 
 impl Payload for Writer {
     fn split(&mut self, frame: &Bytes, room: usize, out: &mut Vec<Part>) -> Result<(), Unsendable> {
-        const DESCRIPTOR: usize = 3;
         if frame.is_empty() {
             return Err(Unsendable::Malformed);
         }
         let inter = if is_key(frame) { 0 } else { 0x40 };
-        let last = frame.len().div_ceil(sane(room) - DESCRIPTOR) - 1;
-        for (number, body) in frame.chunks(sane(room) - DESCRIPTOR).enumerate() {
-            let mut payload = BytesMut::with_capacity(DESCRIPTOR + body.len());
-            let begins = if number == 0 { 0x08 } else { 0 };
-            let ends = if number == last { 0x04 } else { 0 };
-            payload.put_u8(0x80 | inter | begins | ends);
-            payload.put_u16(0x8000 | self.picture);
-            payload.put_slice(body);
-            out.push(Part { payload: payload.freeze(), marker: number == last, ahead: 0 });
-        }
+        let [high, low] = (0x8000 | self.picture).to_be_bytes();
+        cut(frame, room, out, |Cut { at, last }| {
+            let (begins, ends) = (if at == 0 { 0x08 } else { 0 }, if last { 0x04 } else { 0 });
+            [0x80 | inter | begins | ends, high, low]
+        });
         self.picture = self.picture.wrapping_add(1) & 0x7fff;
         Ok(())
     }

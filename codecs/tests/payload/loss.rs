@@ -48,6 +48,25 @@ fn what_came_before_is_ignored() {
     assert_eq!(received.iter().map(|frame| frame.data.clone()).collect::<Vec<_>>(), frames);
 }
 
+/// Who fills the path sends packets without payload; what is left of such a one is its number.
+#[test]
+fn an_empty_packet_says_nothing_but_its_number() {
+    make::of_each([make::VIDEO, make::AUDIO].concat(), |codec, frames| {
+        let caps = if make::VIDEO.contains(&codec) { video(codec) } else { audio(codec) };
+        let sent = send(&caps, frames, 100);
+        let empty = |packet: &Sent| Sent { payload: Bytes::new(), marker: false, ..packet.clone() };
+        let mut filled: Vec<Sent> = sent.iter().flat_map(|packet| [empty(packet), packet.clone()]).collect();
+        (100..).zip(&mut filled).for_each(|(sequence, packet)| packet.sequence = sequence);
+        assert_eq!(receive(&caps, &filled), receive(&caps, &sent), "{codec:?}");
+        for missing in 2..filled.len() {
+            let mut rest = filled.clone();
+            rest.remove(missing);
+            let last = missing + 1 == filled.len();
+            assert!(last || receive(&caps, &rest).1 == Loss::Something, "{codec:?} without {missing}");
+        }
+    });
+}
+
 #[test]
 fn a_frame_without_end_is_given_up() {
     let bodies: [(Codec, &[u8], &[u8]); 5] = [
