@@ -44,16 +44,11 @@ fn negotiate(session: &SessionDescription) {
 
 /// The same for an RtpEndpoint: an offer to it, and an answer to what it offered.
 fn negotiate_rtp(session: &SessionDescription, crypto: Option<Crypto>) {
-    let codecs = local_session();
+    let LocalSession { address, lines, .. } = local_session();
     let local = RtpLocal {
         origin_id: 0,
-        address: codecs.address,
-        audio_codecs: codecs.audio_codecs,
-        video_codecs: codecs.video_codecs,
-        audio_lines: 1,
-        video_lines: 1,
-        max_audio_recv_kbps: 0,
-        max_video_recv_kbps: 0,
+        address,
+        lines,
         cname: "fuzz".to_owned(),
         audio_ssrc: 1,
         video_ssrc: 2,

@@ -5,7 +5,9 @@ use super::session::RtpSession;
 use crate::negotiation::{Negotiation, NegotiationError, ask, lock, origin_id, random_cname, random_u32};
 use crate::net::local_addresses;
 use crate::rtp::format::PayloadType;
-use crate::sdp::{self, ABS_SEND_TIME, Crypto, Kind, LocalCodec, OfferOptions, RtpLine, RtpLocal};
+use crate::sdp::{
+    self, ABS_SEND_TIME, AudioVideo, Crypto, Kind, LocalCodec, LocalLines, OfferOptions, RtpLine, RtpLocal,
+};
 use crate::webrtc::SessionReport;
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
 use rivero_engine::graph::NodeSpec;
@@ -174,12 +176,18 @@ impl RtpEndpoint {
         RtpLocal {
             origin_id: origin_id(&self.element),
             address: own_address(options.ipv6),
-            audio_codecs: self.config.audio_codecs.clone(),
-            video_codecs: self.config.video_codecs.clone(),
-            audio_lines: self.config.audio_lines,
-            video_lines: self.config.video_lines,
-            max_audio_recv_kbps: options.max_audio_recv_kbps,
-            max_video_recv_kbps: options.max_video_recv_kbps,
+            lines: AudioVideo {
+                audio: LocalLines {
+                    codecs: self.config.audio_codecs.clone(),
+                    most: self.config.audio_lines,
+                    max_recv_kbps: options.max_audio_recv_kbps,
+                },
+                video: LocalLines {
+                    codecs: self.config.video_codecs.clone(),
+                    most: self.config.video_lines,
+                    max_recv_kbps: options.max_video_recv_kbps,
+                },
+            },
             cname: self.cname.clone(),
             audio_ssrc: self.audio_ssrc,
             video_ssrc: self.video_ssrc,

@@ -38,9 +38,10 @@ pub use crypto::Crypto;
 pub use error::SdpError;
 pub use model::{Attribute, Bandwidth, Connection, Media, Origin, SessionDescription};
 pub use negotiate::{
-    ABS_SEND_TIME, Codec, DtlsRole, IceCredentials, Kind, LocalCodec, LocalMedia, LocalSession, MAX_MESSAGE_SIZE, MID,
-    Modern, Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, Remote, RtpLine, RtpLocal, TRANSPORT_CC, answer,
-    answer_rtp, describe_gathered, offer, offer_rtp, process_answer, process_rtp_answer, set_ports,
+    ABS_SEND_TIME, AudioVideo, Codec, DtlsRole, IceCredentials, Kind, LocalCodec, LocalLines, LocalMedia, LocalSession,
+    MAX_MESSAGE_SIZE, MID, Modern, Negotiated, NegotiatedMedia, OfferOptions, OfferedMedia, Remote, RtpLine, RtpLocal,
+    TRANSPORT_CC, answer, answer_rtp, describe_gathered, offer, offer_rtp, process_answer, process_rtp_answer,
+    set_ports,
 };
 pub use parse::{MAX_LINES_PER_SECTION, MAX_MEDIA, MAX_TEXT_BYTES, parse};
 pub use write::write;

@@ -11,8 +11,8 @@ use crate::net::nat::{ServerAddress, TurnUrl};
 use crate::net::{Mark, local_addresses};
 use crate::rtp::format::PayloadType;
 use crate::sdp::{
-    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, MID, Modern,
-    Negotiated, NegotiatedMedia, OfferOptions, TRANSPORT_CC,
+    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalLines, LocalMedia, LocalSession,
+    MID, Modern, Negotiated, NegotiatedMedia, OfferOptions, TRANSPORT_CC,
 };
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
@@ -299,10 +299,16 @@ impl WebRtcEndpoint {
         });
         let fingerprint = self.config.certificate.fingerprint();
         let mut session = LocalSession::webrtc(origin_id(&self.element), fingerprint, &self.cname, media.collect());
-        session.audio_codecs = self.config.audio_codecs.clone();
-        session.video_codecs = self.config.video_codecs.clone();
-        session.audio_lines = self.config.audio_lines;
-        session.video_lines = self.config.video_lines;
+        session.lines.audio = LocalLines {
+            codecs: self.config.audio_codecs.clone(),
+            most: self.config.audio_lines,
+            max_recv_kbps: options.max_audio_recv_kbps,
+        };
+        session.lines.video = LocalLines {
+            codecs: self.config.video_codecs.clone(),
+            most: self.config.video_lines,
+            max_recv_kbps: options.max_video_recv_kbps,
+        };
         session.use_data_channels = options.use_data_channels;
         // Without a message size browsers send no message longer than 64 KiB.
         session.modern = match self.config.modern {
@@ -314,8 +320,6 @@ impl WebRtcEndpoint {
             (false, true) => Direction::SendOnly,
             _ => Direction::SendRecv,
         };
-        session.max_audio_recv_kbps = options.max_audio_recv_kbps;
-        session.max_video_recv_kbps = options.max_video_recv_kbps;
         session
     }
 }

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::attributes::{Direction, ExtMap, Setup, payload_type};
 use super::super::error::SdpError;
 use super::super::model::{Attribute, Media, SessionDescription};
-use super::codecs::{ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback};
+use super::codecs::{ByPayloadType, Codec, accepted_codecs, accepts_feedback};
 use super::modern::{is_for_all, stream_name};
 use super::remote::{Remote, read_remote};
 use super::{
@@ -110,8 +110,8 @@ impl<'a> Answerer<'a> {
             bundle,
             bundled,
             mids: offer.media.iter().filter_map(|media| media.mid().map(str::to_owned)).collect(),
-            audio_left: local.audio_lines,
-            video_left: local.video_lines,
+            audio_left: local.lines.audio.most,
+            video_left: local.lines.video.most,
             data_left: usize::from(local.use_data_channels),
         }
     }
@@ -122,7 +122,7 @@ impl<'a> Answerer<'a> {
         let remote = read_remote(self.offer, offered, self.tagged.filter(|_| is_bundled));
         let peer_sends = self.offer.direction_of(offered).sends();
         let feedback = self.local.modern.feedback(self.local, offered, peer_sends);
-        let mut codecs = accepted_codecs(offered, self.codecs_of(kind), &feedback);
+        let mut codecs = accepted_codecs(offered, self.local.lines.codecs(kind), &feedback);
         let verdict = self.judge(kind, offered, &codecs, is_bundled, remote.rtcp_mux);
         if verdict == Verdict::Accepted {
             self.local.modern.complete(kind, offered, &feedback, &mut codecs);
@@ -145,7 +145,9 @@ impl<'a> Answerer<'a> {
             (Verdict::Accepted, _) => Direction::SendRecv,
             _ => Direction::Inactive,
         };
-        let extmaps = if kind == Kind::Application { Vec::new() } else { self.accepted_extmaps(offered, &codecs) };
+        let local = self.local;
+        let is_accepted = |uri: &String| local.extensions.contains(uri) || local.modern.accepts(uri, offered, &codecs);
+        let extmaps = if kind == Kind::Application { Vec::new() } else { accepted_extmaps(offered, is_accepted) };
         let ours = if verdict.is_outright() { None } else { Some(self.local_media(index, is_bundled)?) };
         let (local_ice, own) = ours.unzip();
         let own = own.filter(|_| kind != Kind::Application);
@@ -177,14 +179,6 @@ impl<'a> Answerer<'a> {
         Ok((find(transport)?.ice.clone(), find(index)?))
     }
 
-    fn codecs_of(&self, kind: Kind) -> &'a [LocalCodec] {
-        match kind {
-            Kind::Audio => &self.local.audio_codecs,
-            Kind::Video => &self.local.video_codecs,
-            Kind::Application | Kind::Other => &[],
-        }
-    }
-
     fn left(&mut self, kind: Kind) -> Option<&mut usize> {
         match kind {
             Kind::Audio => Some(&mut self.audio_left),
@@ -213,19 +207,6 @@ impl<'a> Answerer<'a> {
             _ if !has_mux => Verdict::NoRtcpMux,
             _ => Verdict::Accepted,
         }
-    }
-
-    /// The header extensions that we accept too; a direction is turned round (RFC 8285 §7).
-    fn accepted_extmaps(&self, offered: &Media, codecs: &[Codec]) -> Vec<ExtMap> {
-        let is_accepted =
-            |uri: &String| self.local.extensions.contains(uri) || self.local.modern.accepts(uri, offered, codecs);
-        let mut extmaps: Vec<ExtMap> = Vec::new();
-        for extmap in offered.extmaps().filter(|extmap| is_accepted(&extmap.uri)) {
-            if extmaps.iter().all(|other| other.uri != extmap.uri && other.id != extmap.id) {
-                extmaps.push(ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap });
-            }
-        }
-        extmaps
     }
 
     /// The tag of a line, or a unique one where the peer gave none.
@@ -276,43 +257,13 @@ impl<'a> Answerer<'a> {
 
     /// The lines of an RTP section up to our source: first what is computed, then what is kept in the offer's order.
     fn rtp_lines(&self, offered: &Media, facts: &NegotiatedMedia, accepted_feedback: &[String]) -> Vec<Attribute> {
-        let kept_types = kept_types(offered, &facts.codecs);
-        let mut kept = ByPayloadType::new();
-        for pt in &kept_types {
-            kept.insert_first(*pt, ());
-        }
-        let mut maps = ByPayloadType::new();
-        let mut feedback = Vec::new();
-        let mut others = Vec::new();
-        let has_feedback = offered.proto.ends_with('F');
-        let (mut has_setup, mut has_mux) = (false, false);
-        for attribute in &offered.attributes {
-            let value = attribute.value.as_deref().unwrap_or("");
-            let (pt, rest) = value.split_once(' ').unwrap_or((value, ""));
-            let pt = payload_type(pt).filter(|pt| kept.get(*pt).is_some());
-            match (attribute.key.as_str(), pt) {
-                ("rtpmap", Some(pt)) => maps.insert_first(pt, attribute),
-                ("rtcp-fb", Some(_)) if has_feedback && accepts_feedback(accepted_feedback, rest) => {
-                    feedback.push(attribute.clone());
-                }
-                ("rtcp-fb", None) if facts.accepted && is_for_all(offered, accepted_feedback, attribute) => {
-                    feedback.push(attribute.clone());
-                }
-                ("fmtp", Some(_)) => others.push(attribute.clone()),
-                ("setup", _) if std::mem::replace(&mut has_setup, true) => {}
-                ("rtcp-mux", _) if std::mem::replace(&mut has_mux, true) => {}
-                _ => others.extend(kept_line(attribute, &facts.remote)),
-            }
-        }
-        let inherited = inherited_lines(&others, &facts.remote);
-        others.extend(inherited);
+        let words = if facts.accepted { accepted_feedback } else { &[] };
+        let kept = kept_lines(offered, &kept_types(offered, &facts.codecs), words, &facts.remote);
         let mut lines: Vec<_> = facts.extmaps.iter().map(extmap_line).collect();
         lines.push(Attribute::flag(facts.direction.as_str()));
         lines.extend(offered.mid().map(|mid| Attribute::value("mid", mid)));
         lines.push(self.local.rtcp_placeholder());
-        lines.extend(kept_types.iter().filter_map(|pt| maps.get(*pt).copied().cloned()));
-        lines.extend(feedback);
-        lines.extend(others);
+        lines.extend(kept.into_lines());
         if facts.accepted && facts.direction.sends() && self.local.modern.names_source(self.offer, offered) {
             // One track of a kind: its name need only differ from that of the other kind.
             let track = format!("{} {}", stream_name(&self.local.cname), facts.kind.as_str());
@@ -346,8 +297,62 @@ pub(super) fn refused_lines(offered: &Media) -> Vec<Attribute> {
     std::iter::once(Attribute::flag("inactive")).chain(mid).collect()
 }
 
+/// The header extensions of an offer that we accept too; a direction is turned round (RFC 8285 §7).
+pub(super) fn accepted_extmaps(offered: &Media, is_accepted: impl Fn(&String) -> bool) -> Vec<ExtMap> {
+    let mut extmaps: Vec<ExtMap> = Vec::new();
+    for extmap in offered.extmaps().filter(|extmap| is_accepted(&extmap.uri)) {
+        if extmaps.iter().all(|other| other.uri != extmap.uri && other.id != extmap.id) {
+            extmaps.push(ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap });
+        }
+    }
+    extmaps
+}
+
+/// What remains of an offered section of RTP, with what the session or the BUNDLE group says for it.
+#[derive(Debug)]
+pub(super) struct KeptLines {
+    maps: Vec<Attribute>,
+    feedback: Vec<Attribute>,
+    pub(super) others: Vec<Attribute>,
+}
+
+impl KeptLines {
+    /// As they stand in an answer: first what belongs to payload types.
+    pub(super) fn into_lines(self) -> impl Iterator<Item = Attribute> {
+        self.maps.into_iter().chain(self.feedback).chain(self.others)
+    }
+}
+
+/// Keeps the maps and parameters of these payload types, their feedback in these words, and what belongs to none of them.
+pub(super) fn kept_lines(offered: &Media, types: &[u8], words: &[String], remote: &Remote) -> KeptLines {
+    let mut kept = ByPayloadType::new();
+    types.iter().for_each(|pt| kept.insert_first(*pt, ()));
+    let mut maps = ByPayloadType::new();
+    let (mut feedback, mut others) = (Vec::new(), Vec::new());
+    let has_feedback = offered.proto.ends_with('F');
+    let (mut has_setup, mut has_mux) = (false, false);
+    for attribute in &offered.attributes {
+        let value = attribute.value.as_deref().unwrap_or("");
+        let (pt, rest) = value.split_once(' ').unwrap_or((value, ""));
+        let pt = payload_type(pt).filter(|pt| kept.get(*pt).is_some());
+        match (attribute.key.as_str(), pt) {
+            ("rtpmap", Some(pt)) => maps.insert_first(pt, attribute),
+            ("rtcp-fb", Some(_)) if has_feedback && accepts_feedback(words, rest) => feedback.push(attribute.clone()),
+            ("rtcp-fb", None) if is_for_all(offered, words, attribute) => feedback.push(attribute.clone()),
+            ("fmtp", Some(_)) => others.push(attribute.clone()),
+            ("setup", _) if std::mem::replace(&mut has_setup, true) => {}
+            ("rtcp-mux", _) if std::mem::replace(&mut has_mux, true) => {}
+            _ => others.extend(kept_line(attribute, remote)),
+        }
+    }
+    let inherited = inherited_lines(&others, remote);
+    others.extend(inherited);
+    let maps = types.iter().filter_map(|pt| maps.get(*pt).copied().cloned()).collect();
+    KeptLines { maps, feedback, others }
+}
+
 /// What remains of an offered attribute that belongs to no payload type.
-pub(super) fn kept_line(attribute: &Attribute, remote: &Remote) -> Option<Attribute> {
+fn kept_line(attribute: &Attribute, remote: &Remote) -> Option<Attribute> {
     match attribute.key.as_str() {
         "setup" => remote.setup.map(setup_line),
         "rtcp-mux" | "framerate" | "lang" | "maxptime" | "ptime" | "quality" => Some(attribute.clone()),

@@ -9,6 +9,7 @@
 mod answer;
 mod codecs;
 mod gathered;
+mod lines;
 mod modern;
 mod offer;
 mod remote;
@@ -19,6 +20,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub use answer::answer;
 pub use codecs::{Codec, LocalCodec};
 pub use gathered::describe_gathered;
+pub use lines::{AudioVideo, LocalLines};
 pub use modern::{MAX_MESSAGE_SIZE, MID, Modern, TRANSPORT_CC};
 pub use offer::{OfferOptions, OfferedMedia, offer, process_answer};
 pub use remote::Remote;
@@ -37,22 +39,12 @@ pub struct LocalSession {
     pub origin_id: u64,
     /// The address of the `o=`, `c=` and `a=rtcp` lines: `0.0.0.0` while no candidate is known.
     pub address: IpAddr,
-    /// The audio codecs that may be negotiated, in the order of our offers. Empty: no audio.
-    pub audio_codecs: Vec<LocalCodec>,
-    /// The video codecs that may be negotiated, in the order of our offers. Empty: no video.
-    pub video_codecs: Vec<LocalCodec>,
-    /// How many audio lines are taken, 0 or 1.
-    pub audio_lines: usize,
-    /// How many video lines are taken, 0 or 1.
-    pub video_lines: usize,
+    /// What we bring to the lines of RTP.
+    pub lines: AudioVideo,
     /// Whether a data channel line is taken and offered.
     pub use_data_channels: bool,
     /// The direction of our offers. Answers follow the peer's.
     pub direction: Direction,
-    /// The `b=AS` limit of an offered audio line in kbps; 0 for none.
-    pub max_audio_recv_kbps: u32,
-    /// The `b=AS` limit of an offered video line in kbps; 0 for none.
-    pub max_video_recv_kbps: u32,
     /// The URIs of the header extensions that are accepted (RFC 8285).
     pub extensions: Vec<String>,
     /// The first words of the RTCP feedback that is accepted (RFC 4585 §4.2), such as `nack` or `ccm`.
@@ -78,18 +70,18 @@ impl LocalSession {
         Self {
             origin_id,
             address: Ipv4Addr::UNSPECIFIED.into(),
-            audio_codecs: vec![
-                LocalCodec::new("opus", 48000, Some(2)),
-                LocalCodec::new("PCMU", 8000, None),
-                LocalCodec::new("PCMA", 8000, None),
-            ],
-            video_codecs: ["AV1", "VP9", "VP8", "H264"].map(|name| LocalCodec::new(name, 90000, None)).to_vec(),
-            audio_lines: 1,
-            video_lines: 1,
+            lines: AudioVideo {
+                audio: LocalLines::of(vec![
+                    LocalCodec::new("opus", 48000, Some(2)),
+                    LocalCodec::new("PCMU", 8000, None),
+                    LocalCodec::new("PCMA", 8000, None),
+                ]),
+                video: LocalLines::of(
+                    ["AV1", "VP9", "VP8", "H264"].map(|name| LocalCodec::new(name, 90000, None)).to_vec(),
+                ),
+            },
             use_data_channels: false,
             direction: Direction::SendRecv,
-            max_audio_recv_kbps: 0,
-            max_video_recv_kbps: 0,
             extensions: vec![ABS_SEND_TIME.to_owned()],
             feedback: ["goog-remb", "nack", "ccm"].map(str::to_owned).to_vec(),
             fingerprint,

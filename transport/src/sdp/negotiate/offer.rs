@@ -9,7 +9,7 @@ use super::super::attributes::{Direction, ExtMap, Setup};
 use super::super::error::SdpError;
 use super::super::model::{Attribute, Bandwidth, Media, SessionDescription};
 use super::answer::extmap_line;
-use super::codecs::{Codec, LocalCodec, accepted_codecs, first_video_pt, number_codecs};
+use super::codecs::{Codec, LocalCodec, accepted_codecs};
 use super::remote::{Remote, read_remote};
 use super::{DtlsRole, IceCredentials, Kind, LocalMedia, LocalSession, Negotiated, NegotiatedMedia, bundle_line};
 
@@ -59,20 +59,15 @@ pub struct OfferedMedia {
 ///
 /// [`SdpError::MissingLocalMedia`] when `local.media` has fewer entries than the offer has lines; three are enough.
 pub fn offer(local: &LocalSession, options: OfferOptions) -> Result<(SessionDescription, Vec<OfferedMedia>), SdpError> {
-    let has_audio = options.audio && local.audio_lines > 0 && !local.audio_codecs.is_empty();
-    let has_video = options.video && local.video_lines > 0 && !local.video_codecs.is_empty();
-    let has_data = options.data && local.use_data_channels;
-    let kinds = [(Kind::Audio, has_audio), (Kind::Video, has_video), (Kind::Application, has_data)];
-    let first_video = first_video_pt(&local.audio_codecs, &local.video_codecs, has_audio);
+    let data = (options.data && local.use_data_channels).then(|| (Kind::Application, Vec::new()));
     let mut description = local.describe();
     let mut offered = Vec::new();
-    for (index, (kind, _)) in kinds.into_iter().filter(|(_, is_wanted)| *is_wanted).enumerate() {
+    for (index, (kind, numbered)) in local.lines.offered(options).into_iter().chain(data).enumerate() {
         let entry = |index| local.media.get(index).ok_or(SdpError::MissingLocalMedia { index });
         let LocalMedia { ssrc, .. } = entry(index)?;
         let ice = entry(0)?.ice.clone();
         let media = match kind {
-            Kind::Audio => rtp_offer(local, index, kind, &number_codecs(&local.audio_codecs, 96), ice, *ssrc),
-            Kind::Video => rtp_offer(local, index, kind, &number_codecs(&local.video_codecs, first_video), ice, *ssrc),
+            Kind::Audio | Kind::Video => rtp_offer(local, index, kind, &numbered, ice, *ssrc),
             Kind::Application | Kind::Other => data_offer(local, index, ice),
         };
         description.media.push(write_offered(local, &media));
@@ -138,11 +133,6 @@ fn write_offered(local: &LocalSession, offered: &OfferedMedia) -> Media {
     attributes.push(Attribute::value("mid", &offered.mid));
     attributes.extend(feedback_lines(&offered.codecs));
     attributes.extend(local.closing_lines(offered.local_ssrc, None, &offered.local_ice));
-    let limit = match offered.kind {
-        Kind::Audio => local.max_audio_recv_kbps,
-        Kind::Video => local.max_video_recv_kbps,
-        Kind::Application | Kind::Other => 0,
-    };
     let formats = if is_data { vec!["webrtc-datachannel".to_owned()] } else { formats(&offered.codecs) };
     Media {
         kind: offered.kind.as_str().to_owned(),
@@ -150,7 +140,7 @@ fn write_offered(local: &LocalSession, offered: &OfferedMedia) -> Media {
         proto: offered.proto.clone(),
         formats,
         connection: None,
-        bandwidths: limit_line(limit),
+        bandwidths: limit_line(local.lines.max_recv_kbps(offered.kind)),
         attributes,
     }
 }
@@ -246,8 +236,6 @@ fn process_line(
         Some(theirs) => common_direction(ours.direction, answer.direction_of(theirs)),
         None => Direction::Inactive,
     };
-    let is_offered = |extmap: &ExtMap| ours.extmaps.iter().any(|o| o.id == extmap.id && o.uri == extmap.uri);
-    let extmaps = theirs.map(|theirs| theirs.extmaps().filter(is_offered).map(seen_from_us).collect());
     NegotiatedMedia {
         index: ours.index,
         mid: ours.mid.clone(),
@@ -256,7 +244,7 @@ fn process_line(
         proto: ours.proto.clone(),
         direction,
         codecs,
-        extmaps: extmaps.unwrap_or_default(),
+        extmaps: theirs.map(|theirs| common_extmaps(ours, theirs)).unwrap_or_default(),
         sctp_port: theirs.and_then(Media::sctp_port),
         max_message_size: theirs.and_then(Media::max_message_size),
         local_ssrc: ours.local_ssrc,
@@ -267,8 +255,11 @@ fn process_line(
     }
 }
 
-fn seen_from_us(extmap: ExtMap) -> ExtMap {
-    ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap }
+/// The header extensions of an answer that we offered, with their direction seen from us.
+pub(super) fn common_extmaps(ours: &OfferedMedia, theirs: &Media) -> Vec<ExtMap> {
+    let is_offered = |extmap: &ExtMap| ours.extmaps.iter().any(|o| o.id == extmap.id && o.uri == extmap.uri);
+    let seen_from_us = |extmap: ExtMap| ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap };
+    theirs.extmaps().filter(is_offered).map(seen_from_us).collect()
 }
 
 /// The codecs of an answer that we offered, in the answer's order, with the feedback that both sides named.

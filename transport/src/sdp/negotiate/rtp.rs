@@ -8,16 +8,16 @@
 
 use std::net::IpAddr;
 
-use super::super::attributes::{Direction, ExtMap, Setup, payload_type};
+use super::super::attributes::{Direction, ExtMap, Setup};
 use super::super::crypto::Crypto;
 use super::super::model::{Attribute, Media, SessionDescription};
-use super::answer::{extmap_line, is_copied, kept_line, refused_lines};
-use super::codecs::{
-    ByPayloadType, Codec, LocalCodec, accepted_codecs, accepts_feedback, first_video_pt, number_codecs,
+use super::answer::{accepted_extmaps, extmap_line, is_copied, kept_lines, refused_lines};
+use super::codecs::{Codec, accepted_codecs};
+use super::offer::{
+    codec_lines, common_codecs, common_direction, common_extmaps, feedback_lines, formats, limit_line, offered_codecs,
 };
-use super::offer::{codec_lines, common_codecs, common_direction, feedback_lines, formats, limit_line, offered_codecs};
 use super::remote::{Remote, read_remote};
-use super::{ABS_SEND_TIME, IceCredentials, Kind, OfferOptions, OfferedMedia, session_section, setup_answer};
+use super::{ABS_SEND_TIME, AudioVideo, IceCredentials, Kind, OfferOptions, OfferedMedia, session_section};
 
 /// What an RtpEndpoint brings to a negotiation.
 #[derive(Debug, Clone)]
@@ -26,14 +26,7 @@ pub struct RtpLocal {
     pub origin_id: u64,
     /// Where media is expected.
     pub address: IpAddr,
-    pub audio_codecs: Vec<LocalCodec>,
-    pub video_codecs: Vec<LocalCodec>,
-    /// 0 or 1 each.
-    pub audio_lines: usize,
-    pub video_lines: usize,
-    /// The `b=AS` limits of our offers in kbps; 0 for none.
-    pub max_audio_recv_kbps: u32,
-    pub max_video_recv_kbps: u32,
+    pub lines: AudioVideo,
     pub cname: String,
     /// The sources of what we send as audio and as video.
     pub audio_ssrc: u32,
@@ -75,14 +68,6 @@ impl RtpLocal {
         if kind == Kind::Audio { self.audio_ssrc } else { self.video_ssrc }
     }
 
-    fn codecs(&self, kind: Kind) -> &[LocalCodec] {
-        match kind {
-            Kind::Audio => &self.audio_codecs,
-            Kind::Video => &self.video_codecs,
-            Kind::Application | Kind::Other => &[],
-        }
-    }
-
     fn takes(&self, proto: &str) -> bool {
         match self.crypto {
             None => matches!(proto, "RTP/AVP" | "RTP/AVPF"),
@@ -109,7 +94,7 @@ pub fn answer_rtp(offer: &SessionDescription, local: &RtpLocal) -> (SessionDescr
     let mut lines: Vec<RtpLine> = Vec::new();
     for (index, offered) in offer.media.iter().enumerate() {
         let kind = Kind::of(&offered.kind);
-        let most = if kind == Kind::Audio { local.audio_lines } else { local.video_lines };
+        let most = local.lines.of(kind).map_or(0, |lines| lines.most);
         let taken = lines.iter().filter(|line| line.kind == kind).count();
         let line = (taken < most).then(|| accept(index, kind, offer, offered, local)).flatten();
         description.media.push(match &line {
@@ -129,22 +114,18 @@ pub fn answer_rtp(offer: &SessionDescription, local: &RtpLocal) -> (SessionDescr
 
 /// The facts of a line, or `None` when it is refused.
 fn accept(index: usize, kind: Kind, offer: &SessionDescription, offered: &Media, local: &RtpLocal) -> Option<RtpLine> {
-    let codecs = accepted_codecs(offered, local.codecs(kind), &feedback_words());
+    let codecs = accepted_codecs(offered, local.lines.codecs(kind), &feedback_words());
     let remote_crypto = local.find_crypto(offered);
     let lacks_key = local.crypto.is_some() && remote_crypto.is_none();
     if !local.takes(&offered.proto) || offered.port == 0 || codecs.is_empty() || lacks_key {
         return None;
-    }
-    let mut extmaps: Vec<ExtMap> = Vec::new();
-    for extmap in offered.extmaps().filter(|extmap| extmap.uri == ABS_SEND_TIME).take(1) {
-        extmaps.push(ExtMap { direction: extmap.direction.map(Direction::reversed), ..extmap });
     }
     Some(RtpLine {
         index,
         kind,
         direction: offer.direction_of(offered).reversed(),
         codecs,
-        extmaps,
+        extmaps: accepted_extmaps(offered, |uri| uri == ABS_SEND_TIME),
         remote: read_remote(offer, offered, None),
         local_ssrc: local.ssrc(kind),
         remote_crypto,
@@ -159,29 +140,9 @@ fn opens_connection(session: &SessionDescription, media: &Media) -> bool {
 }
 
 fn write_answer(offered: &Media, line: &RtpLine, local: &RtpLocal) -> Media {
-    let mut kept = ByPayloadType::new();
-    line.codecs.iter().for_each(|codec| kept.insert_first(codec.pt, ()));
-    let mut maps = ByPayloadType::new();
-    let (mut feedback, mut others) = (Vec::new(), Vec::new());
-    let has_feedback = offered.proto.ends_with('F');
-    let words = feedback_words();
-    let mut has_setup = false;
-    for attribute in &offered.attributes {
-        let value = attribute.value.as_deref().unwrap_or("");
-        let (pt, rest) = value.split_once(' ').unwrap_or((value, ""));
-        let pt = payload_type(pt).filter(|pt| kept.get(*pt).is_some());
-        match (attribute.key.as_str(), pt) {
-            ("rtpmap", Some(pt)) => maps.insert_first(pt, attribute),
-            ("rtcp-fb", Some(_)) if has_feedback && accepts_feedback(&words, rest) => feedback.push(attribute.clone()),
-            ("fmtp", Some(_)) => others.push(attribute.clone()),
-            ("rtcp-mux", _) => {}
-            ("setup", _) if std::mem::replace(&mut has_setup, true) => {}
-            _ => others.extend(kept_line(attribute, &line.remote)),
-        }
-    }
-    if let Some(setup) = line.remote.setup.filter(|_| !has_setup) {
-        others.push(Attribute::value("setup", setup_answer(setup).as_str()));
-    }
+    let types: Vec<u8> = line.codecs.iter().map(|codec| codec.pt).collect();
+    let mut kept = kept_lines(offered, &types, &feedback_words(), &line.remote);
+    kept.others.retain(|attribute| attribute.key != "rtcp-mux");
     let mut attributes: Vec<_> = line.extmaps.iter().map(extmap_line).collect();
     if let (Some(ours), Some(theirs)) = (&local.crypto, &line.remote_crypto) {
         attributes.push(Attribute::value("crypto", Crypto { tag: theirs.tag, ..ours.clone() }.to_string()));
@@ -189,9 +150,7 @@ fn write_answer(offered: &Media, line: &RtpLine, local: &RtpLocal) -> Media {
     attributes.push(Attribute::flag(line.direction.as_str()));
     attributes.extend(offered.mid().map(|mid| Attribute::value("mid", mid)));
     attributes.push(Attribute::value("rtcp", "2"));
-    attributes.extend(line.codecs.iter().filter_map(|codec| maps.get(codec.pt).copied().cloned()));
-    attributes.extend(feedback);
-    attributes.extend(others);
+    attributes.extend(kept.into_lines());
     attributes.push(local.source_line(line.kind));
     Media {
         kind: offered.kind.clone(),
@@ -205,20 +164,16 @@ fn write_answer(offered: &Media, line: &RtpLine, local: &RtpLocal) -> Media {
 
 /// Writes our offer. Ports are 1 until [`set_ports`].
 pub fn offer_rtp(local: &RtpLocal, options: OfferOptions) -> (SessionDescription, Vec<OfferedMedia>) {
-    let has_audio = options.audio && local.audio_lines > 0 && !local.audio_codecs.is_empty();
-    let has_video = options.video && local.video_lines > 0 && !local.video_codecs.is_empty();
-    let first_video = first_video_pt(&local.audio_codecs, &local.video_codecs, has_audio);
     let mut description = local.describe();
     let mut offered = Vec::new();
-    let kinds = [(Kind::Audio, has_audio, 96), (Kind::Video, has_video, first_video)];
-    for (index, (kind, _, first)) in kinds.into_iter().filter(|(_, wanted, _)| *wanted).enumerate() {
+    for (index, (kind, numbered)) in local.lines.offered(options).into_iter().enumerate() {
         let media = OfferedMedia {
             index,
             mid: format!("{}0", kind.as_str()),
             kind,
             proto: if local.crypto.is_some() { "RTP/SAVPF" } else { "RTP/AVPF" }.to_owned(),
             direction: Direction::SendRecv,
-            codecs: offered_codecs(kind, &number_codecs(local.codecs(kind), first)),
+            codecs: offered_codecs(kind, &numbered),
             extmaps: vec![ExtMap { id: 3, direction: None, uri: ABS_SEND_TIME.to_owned() }],
             local_ice: IceCredentials { ufrag: String::new(), pwd: String::new() },
             local_ssrc: Some(local.ssrc(kind)),
@@ -240,13 +195,12 @@ fn write_offer(offered: &OfferedMedia, local: &RtpLocal) -> Media {
     attributes.push(Attribute::value("mid", &offered.mid));
     attributes.extend(feedback_lines(&offered.codecs));
     attributes.push(local.source_line(offered.kind));
-    let limit = if offered.kind == Kind::Audio { local.max_audio_recv_kbps } else { local.max_video_recv_kbps };
     Media {
         kind: offered.kind.as_str().to_owned(),
         port: 1,
         proto: offered.proto.clone(),
         formats: formats(&offered.codecs),
-        bandwidths: limit_line(limit),
+        bandwidths: limit_line(local.lines.max_recv_kbps(offered.kind)),
         attributes,
         ..Media::default()
     }
@@ -262,13 +216,12 @@ pub fn process_rtp_answer(offered: &[OfferedMedia], answer: &SessionDescription,
         if theirs.port == 0 || codecs.is_empty() || lacks_key || !local.takes(&theirs.proto) {
             return None;
         }
-        let is_offered = |extmap: &ExtMap| ours.extmaps.iter().any(|o| o.id == extmap.id && o.uri == extmap.uri);
         Some(RtpLine {
             index: ours.index,
             kind: ours.kind,
             direction: common_direction(ours.direction, answer.direction_of(theirs)),
             codecs,
-            extmaps: theirs.extmaps().filter(is_offered).collect(),
+            extmaps: common_extmaps(ours, theirs),
             remote: read_remote(answer, theirs, None),
             local_ssrc: ours.local_ssrc.unwrap_or_default(),
             remote_crypto,

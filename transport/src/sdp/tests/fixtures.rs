@@ -52,7 +52,7 @@ fn answers_a_safari_offer_with_and_without_h265() {
     let done = negotiate(fixture!("safari.offer"), &local_session(2));
     assert_text(&done.answer, fixture!("safari.answer"));
     let mut local = local_session(2);
-    local.video_codecs.insert(0, LocalCodec::new("H265", 90000, None));
+    local.lines.video.codecs.insert(0, LocalCodec::new("H265", 90000, None));
     let video = &negotiate(fixture!("safari.offer"), &local).media[1];
     assert_eq!(video.codecs.iter().map(|c| c.pt).collect::<Vec<_>>(), [96, 98, 100, 102, 125]);
 }
@@ -148,7 +148,8 @@ fn refused_and_disabled_lines_leave_the_group_and_use_nothing_up() {
     assert_eq!(done.answer.attribute("group"), Some("BUNDLE 0 1"));
     assert_eq!(done.answer.media.iter().map(|m| m.port).collect::<Vec<_>>(), [1, 0, 1, 0]);
     assert!(done.media[1].local_ice.is_some() && done.media[3].local_ice.is_none());
-    let without_video = LocalSession { video_lines: 0, ..local_session(4) };
+    let mut without_video = local_session(4);
+    without_video.lines.video.most = 0;
     assert!(negotiate(&text, &without_video).accepted(Kind::Video).is_none());
 }
 
@@ -234,7 +235,9 @@ fn an_offer_has_only_what_is_asked_and_possible() {
     };
     assert_eq!(kinds(&local_session(3), ALL), ["audio", "video"]);
     assert_eq!(kinds(&with_data(), OfferOptions { video: false, ..ALL }), ["audio", "application"]);
-    assert_eq!(kinds(&LocalSession { audio_lines: 0, ..with_data() }, ALL), ["video", "application"]);
+    let mut without_audio = with_data();
+    without_audio.lines.audio.most = 0;
+    assert_eq!(kinds(&without_audio, ALL), ["video", "application"]);
     assert_eq!(offer(&local_session(1), ALL).map(|_| ()), Err(SdpError::MissingLocalMedia { index: 1 }));
 }
 

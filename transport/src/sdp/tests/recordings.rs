@@ -154,8 +154,8 @@ fn offers_are_those_of_the_real_server() {
         match name.as_str() {
             "gen-recvonly" => local.direction = Direction::RecvOnly,
             "gen-sendonly" => local.direction = Direction::SendOnly,
-            "gen-bw" => (local.max_audio_recv_kbps, local.max_video_recv_kbps) = (64, 1000),
-            _ if name.ends_with("without-av1") => local.video_codecs.retain(|codec| codec.name != "AV1"),
+            "gen-bw" => (local.lines.audio.max_recv_kbps, local.lines.video.max_recv_kbps) = (64, 1000),
+            _ if name.ends_with("without-av1") => local.lines.video.codecs.retain(|codec| codec.name != "AV1"),
             _ => {}
         }
         let has = |kind: &str| !name.ends_with("neither") && !name.ends_with(&format!("no-{kind}"));
@@ -187,7 +187,7 @@ fn browsers_answers_can_be_taken() {
     for (name, text) in recordings(".answer.sdp").into_iter().filter(|(name, _)| name.contains("kms-offers")) {
         let mut local = local_session(3);
         if name.ends_with("without-av1") {
-            local.video_codecs.retain(|codec| codec.name != "AV1");
+            local.lines.video.codecs.retain(|codec| codec.name != "AV1");
         }
         let (_, offered) = offer(&local, ALL).expect("an offer");
         let done = process_answer(&offered, &parse(&text).expect("a readable answer")).expect("facts");

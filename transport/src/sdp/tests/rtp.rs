@@ -9,16 +9,14 @@ use crate::srtp::Profile;
 const KEY: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ1234";
 
 fn local() -> RtpLocal {
-    let codecs = |names: &[&str]| names.iter().map(|name| name.parse().expect("a codec")).collect();
+    let codecs = |names: &[&str]| LocalLines::of(names.iter().map(|name| name.parse().expect("a codec")).collect());
     RtpLocal {
         origin_id: 4_000_000_000,
         address: [192, 0, 2, 2].into(),
-        audio_codecs: codecs(&["opus/48000/2", "PCMU/8000", "PCMA/8000", "AMR/8000"]),
-        video_codecs: codecs(&["H265/90000", "AV1/90000", "VP9/90000", "VP8/90000", "H264/90000"]),
-        audio_lines: 1,
-        video_lines: 1,
-        max_audio_recv_kbps: 0,
-        max_video_recv_kbps: 0,
+        lines: AudioVideo {
+            audio: codecs(&["opus/48000/2", "PCMU/8000", "PCMA/8000", "AMR/8000"]),
+            video: codecs(&["H265/90000", "AV1/90000", "VP9/90000", "VP8/90000", "H264/90000"]),
+        },
         cname: "us".to_owned(),
         audio_ssrc: 11,
         video_ssrc: 22,
@@ -103,7 +101,7 @@ fn offers_are_those_of_the_real_server() {
         }
         let mut local = endpoint(&name);
         if name == "rtp-gen-bw" {
-            (local.max_audio_recv_kbps, local.max_video_recv_kbps) = (40, 700);
+            (local.lines.audio.max_recv_kbps, local.lines.video.max_recv_kbps) = (40, 700);
         }
         let options = OfferOptions { video: name != "rtp-gen-audio-only", ..ALL };
         let (mut ours, offered) = offer_rtp(&local, options);
