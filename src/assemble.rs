@@ -2,6 +2,7 @@
 
 use crate::VERSION;
 use crate::pages::pages;
+use crate::recordings::Place;
 use rivero_codecs::convert::Converters;
 use rivero_engine::graph::{EngineParts, Placement, WorkerHandle};
 use rivero_engine::time::SystemClock;
@@ -48,7 +49,11 @@ pub struct Assembly {
 
 impl Assembly {
     /// Starts everything. Call inside the runtime that shall serve the clients.
-    pub async fn start(settings: ServerSettings, elements: ElementSettings) -> Result<Self, StartError> {
+    pub async fn start(
+        settings: ServerSettings,
+        elements: ElementSettings,
+        recordings: Option<Place>,
+    ) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let webrtc = Arc::new(webrtc_config(&elements, settings.modern, &*clock)?);
         let notices = NoticeQueue::default();
@@ -65,12 +70,13 @@ impl Assembly {
             .await
             .map_err(StartError::new)?;
         let media = media(workers.engine.clone(), elements, webrtc);
-        let server = serve_api(&settings, &media, clock);
+        let server = serve_api(&settings, &media, clock.clone());
         media.attach(&server);
         tokio::spawn(notices.run(media.clone()));
         tokio::spawn(server.clone().collect_forever());
         let (stop, stopped) = watch::channel(false);
-        let pages = pages(media, &server);
+        let recordings = recordings.map(|place| place.open(clock).map_err(StartError::new)).transpose()?;
+        let pages = pages(media, &server, recordings);
         open_doors(&settings, &pages, &server, &stopped)?;
         Ok(Assembly { server, workers, stop, kill_limit: settings.resources.kill_limit })
     }

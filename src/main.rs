@@ -7,10 +7,12 @@ mod cli;
 mod log;
 mod metrics;
 mod pages;
+mod recordings;
 mod signals;
 
 use assemble::{Assembly, StartError};
 use cli::{Command, Options};
+use recordings::Place;
 use rivero_rpc::config;
 use rivero_rpc::config::settings::{ElementSettings, ServerSettings};
 use signals::StopSignals;
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), StartError> {
     log::start(&log::LogOptions::new(options, |name| std::env::var(name).ok())).map_err(StartError::new)?;
     tracing::info!(target: "KurentoMediaServer", "Kurento Media Server version: {VERSION} (Rivero)");
-    let (server, elements) = configure(options)?;
+    let (server, elements, recordings) = configure(options)?;
     // JSON may nest a thousand levels deep, and is read by recursion.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(server.websocket.threads.min(cores()))
@@ -56,7 +58,7 @@ fn run(options: &Options) -> Result<(), StartError> {
         .map_err(StartError::new)?;
     runtime.block_on(async {
         let mut signals = StopSignals::install().map_err(StartError::new)?;
-        let assembly = Assembly::start(server, elements).await?;
+        let assembly = Assembly::start(server, elements, recordings).await?;
         tracing::info!(target: "KurentoMediaServer", "Kurento Media Server started");
         let why = tokio::select! {
             signal = signals.wait() => signal,
@@ -70,7 +72,7 @@ fn run(options: &Options) -> Result<(), StartError> {
 }
 
 /// Reads the configuration and says what was read.
-fn configure(options: &Options) -> Result<(ServerSettings, ElementSettings), StartError> {
+fn configure(options: &Options) -> Result<(ServerSettings, ElementSettings, Option<Place>), StartError> {
     let load = if options.conf_file_given { config::load } else { config::load_if_present };
     let loaded = load(&options.conf_file, &options.modules_config_path).map_err(|error| {
         error.lines.iter().for_each(log::say);
@@ -80,7 +82,9 @@ fn configure(options: &Options) -> Result<(ServerSettings, ElementSettings), Sta
     let server = ServerSettings::read(&loaded.tree, &mut lines);
     let elements = ElementSettings::read(&loaded.tree, &mut lines);
     lines.iter().for_each(log::say);
-    Ok((server.map_err(StartError::new)?, elements))
+    let server = server.map_err(StartError::new)?;
+    let recordings = Place::choose(&server, loaded.built_in, |name| std::env::var_os(name));
+    Ok((server, elements, recordings))
 }
 
 fn cores() -> usize {

@@ -8,7 +8,8 @@
 //! the function that [`bindings`] holds for that row. An event's way: a handler calls [`server::Server::emit`], which
 //! writes one frame per subscribed name into the queue of each subscriber's connection.
 //!
-//! Beside the protocol stand the ways of media over HTTP: [`uploads`] receives what peers post, [`delivery`] hands over recordings.
+//! Beside the protocol stand the ways of media over HTTP: [`uploads`] receives what peers post, [`delivery`] hands over recordings,
+//! [`recordings`] shows the page of the server those that it made.
 
 pub mod api;
 pub mod args;
@@ -29,6 +30,7 @@ pub mod limits;
 mod media_object;
 pub mod objects;
 mod params;
+pub mod recordings;
 pub mod server;
 mod server_manager;
 mod sessions;

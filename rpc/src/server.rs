@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+pub mod branch;
 pub mod http;
 pub mod listen;
 pub mod registrar;

@@ -19,6 +19,8 @@ const MAX_DIRECTORY_DEPTH: usize = 16;
 pub struct Loaded {
     pub tree: Tree,
     pub lines: Vec<Line>,
+    /// No main file was there: [`load_if_present`] put the defaults in its place.
+    pub built_in: bool,
 }
 
 /// The main file cannot be used. The process should log this text, print it on stderr, and exit with 1.
@@ -56,7 +58,7 @@ pub fn load_if_present(main_file: &Path, modules_dirs: &[PathBuf]) -> Result<Loa
             let mut tree = built_in_defaults();
             tree.insert("configPath", Tree::leaf(text_of(directory_of(main_file))));
             load_modules(&mut tree, modules_dirs, &mut lines);
-            Ok(finish(tree, lines))
+            Ok(Loaded { built_in: true, ..finish(tree, lines) })
         }
         _ => load(main_file, modules_dirs),
     }
@@ -78,7 +80,7 @@ fn built_in_defaults() -> Tree {
 fn finish(tree: Tree, mut lines: Vec<Line>) -> Loaded {
     lines.push(Line::info("Configuration loaded successfully"));
     lines.push(Line::info(format!("Loaded config in effect:\n{}", printable(&tree).to_pretty_json())));
-    Loaded { tree, lines }
+    Loaded { tree, lines, built_in: false }
 }
 
 /// The tree as a log may show it: without the dummy members that stand for comments, and without secrets.
@@ -246,6 +248,7 @@ mod tests {
         scratch.write("modules/.hidden", "nothing");
         let modules = scratch.0.join("modules");
         let loaded = load(&main, std::slice::from_ref(&modules)).expect("loads");
+        assert!(!loaded.built_in);
         let tree = &loaded.tree;
         assert_eq!(tree.text("modules.kurento.WebRtcEndpoint.stunServerPort"), Some("2"));
         assert_eq!(tree.text("modules.kurento.WebRtcEndpoint.iceTcp"), Some("0"));
@@ -311,6 +314,7 @@ mod tests {
         assert_eq!(loaded.tree.u16("mediaServer.net.websocket.port"), Ok(Some(8888)));
         assert_eq!(loaded.tree.text("mediaServer.net.websocket.path"), Some("kurento"));
         assert!(loaded.lines[0].text.contains("built-in defaults are used"));
+        assert!(loaded.built_in);
         let broken = scratch.write("kurento.conf.json", "{");
         assert!(load_if_present(&broken, &[]).is_err(), "a file that exists must be right");
     }

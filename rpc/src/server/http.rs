@@ -3,6 +3,8 @@
 //! What enters: the bytes that a peer sends first. What leaves: an upgrade, a page, or a refusal, byte for byte as clients and
 //! health checks of Kurento expect them. What it must never know: the protocol inside the WebSocket.
 
+use super::branch::Branch;
+use hyper::Request;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,9 +18,13 @@ pub const SERVER: &str = "WebSocket++/0.8.2";
 /// Longest request head, in bytes.
 pub const MAX_HEAD: usize = 16_000;
 
-/// The web page that the server offers: content type and bytes by path (`/index.html`; `/` is a path as well).
+/// The web page that the server offers: content type and bytes by path (`/index.html`; `/` is a path as well), and what answers
+/// for itself below a path.
 #[derive(Clone, Default)]
-pub struct Pages(BTreeMap<&'static str, (&'static str, Content)>);
+pub struct Pages {
+    leaves: BTreeMap<&'static str, (&'static str, Content)>,
+    branches: BTreeMap<&'static str, Arc<dyn Branch>>,
+}
 
 #[derive(Clone)]
 enum Content {
@@ -28,13 +34,19 @@ enum Content {
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.leaves.keys()).entries(self.branches.keys()).finish()
     }
 }
 
 impl Pages {
     pub fn add(mut self, path: &'static str, content_type: &'static str, content: &'static [u8]) -> Self {
-        self.0.insert(path, (content_type, Content::Fixed(content)));
+        self.leaves.insert(path, (content_type, Content::Fixed(content)));
+        self
+    }
+
+    /// What answers for `path` and all that lies below it.
+    pub fn branch(mut self, path: &'static str, branch: Arc<dyn Branch>) -> Self {
+        self.branches.insert(path, branch);
         self
     }
 
@@ -45,7 +57,7 @@ impl Pages {
         content_type: &'static str,
         write: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
-        self.0.insert(path, (content_type, Content::Written(Arc::new(write))));
+        self.leaves.insert(path, (content_type, Content::Written(Arc::new(write))));
         self
     }
 }
@@ -141,6 +153,28 @@ impl Head {
         self.target.split('?').next().unwrap_or_default()
     }
 
+    fn is_upgrade(&self) -> bool {
+        self.names_token("upgrade", "websocket") && self.names_token("connection", "upgrade")
+    }
+
+    /// Who answers instead of [`reply`](Self::reply), if anybody does, and what it is asked: the path is what follows the branch's own.
+    pub fn branch(&self, path: &str, pages: &Pages) -> Option<(Arc<dyn Branch>, Request<()>)> {
+        let asked = self.path();
+        let (branch, below) = pages.branches.iter().find_map(|(at, branch)| {
+            let below = asked.strip_prefix(at).filter(|below| below.is_empty() || below.starts_with('/'))?;
+            Some((branch, below))
+        })?;
+        if self.is_upgrade() || self.has_bad_host() || asked.strip_prefix('/') == Some(path) {
+            return None;
+        }
+        let mut request =
+            Request::builder().method(self.method.as_str()).uri(if below.is_empty() { "/" } else { below });
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        Some((branch.clone(), request.body(()).ok()?))
+    }
+
     fn has_bad_host(&self) -> bool {
         let Some(host) = self.header("host") else { return false };
         let port = match host.rsplit_once(']') {
@@ -152,7 +186,7 @@ impl Head {
 
     /// Decides. `path` is the configured one, without its leading slash.
     pub fn reply(&self, path: &str, pages: &Pages) -> Reply {
-        if !self.names_token("upgrade", "websocket") || !self.names_token("connection", "upgrade") {
+        if !self.is_upgrade() {
             return Reply::Close(self.plain(path, pages));
         }
         let bad_request = || Reply::Close(refusal("400 Bad Request"));
@@ -185,7 +219,7 @@ impl Head {
             return refusal("400 Bad Request");
         }
         let asked = self.path();
-        let page = pages.0.get(asked).filter(|_| self.method == "GET" && asked.strip_prefix('/') != Some(path));
+        let page = pages.leaves.get(asked).filter(|_| self.method == "GET" && asked.strip_prefix('/') != Some(path));
         let Some((content_type, content)) = page else { return refusal("426 Upgrade Required") };
         let content = match content {
             Content::Fixed(bytes) => Cow::Borrowed(*bytes),
@@ -282,6 +316,44 @@ mod tests {
         for (path, right_path) in [("/kurento", true), ("/kurento?token=1", true), ("/kurento/", false), ("/", false)] {
             assert_eq!(request(path), Reply::Upgrade { answer: answer.to_vec(), right_path }, "{path}");
         }
+    }
+
+    /// Answers nothing.
+    struct Twig;
+
+    impl Branch for Twig {
+        fn answer(self: Arc<Self>, _: Request<()>, _: std::net::IpAddr) -> crate::server::branch::Answering {
+            unreachable!("nobody asks it here")
+        }
+    }
+
+    #[test]
+    fn a_branch_is_asked_for_what_lies_below_it() {
+        let pages = Pages::default().branch("/films", Arc::new(Twig)).branch("/kurento", Arc::new(Twig));
+        let below = |request: &str| {
+            let mut bytes = request.replace('\n', "\r\n").into_bytes();
+            let Some(Reading::Head(head)) = parse(&mut bytes) else { panic!("no head") };
+            head.branch("kurento", &pages).map(|(_, asked)| (asked.uri().to_string(), asked))
+        };
+        for (path, expected) in [
+            ("/films", Some("/")),
+            ("/films?a=b", Some("/")),
+            ("/films/", Some("/")),
+            ("/films/..%2fa", Some("/..%2fa")),
+            ("/films//a", Some("//a")),
+            ("/filmsx", None),
+            ("/x/films", None),
+            ("/%66ilms", None),
+            ("http://x/films", None),
+            ("/kurento", None),
+        ] {
+            let found = below(&format!("GET {path} HTTP/1.1\nHost: x\n\n"));
+            assert_eq!(found.map(|(uri, _)| uri).as_deref(), expected, "{path}");
+        }
+        let (_, asked) = below("HEAD /films HTTP/1.0\nRange: bytes=0-\nRange: bytes=1-\n\n").expect("below");
+        assert_eq!((asked.method().as_str(), asked.headers().get_all("range").iter().count()), ("HEAD", 2));
+        assert!(below("GET /films HTTP/1.1\nHost: x:port\n\n").is_none());
+        assert!(below("GET /films HTTP/1.1\nConnection: Upgrade\nUpgrade: websocket\n\n").is_none());
     }
 
     #[test]

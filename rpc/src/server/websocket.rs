@@ -7,7 +7,7 @@
 //! connection and no other. Events do not wait for it. A client that does not read its events is closed.
 
 use super::http::{self, Pages, Reading, Reply};
-use super::{Connection, Server};
+use super::{Connection, Server, branch};
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +38,13 @@ where
         Reading::Refused(answer) => return finish(&mut stream, &answer).await,
         Reading::Head(head) => head,
     };
+    if let Some((branch, request)) = head.branch(path, pages) {
+        let answer = branch.answer(request, peer.ip().to_canonical()).await;
+        if branch::write(&mut stream, answer).await.is_ok() {
+            let _ = timeout(HANDSHAKE, drain(&mut stream, MAX_DRAIN)).await;
+        }
+        return;
+    }
     let (answer, right_path) = match head.reply(path, pages) {
         Reply::Close(answer) => return finish(&mut stream, &answer).await,
         Reply::Upgrade { answer, right_path } => (answer, right_path),

@@ -29,6 +29,8 @@ pub struct ServerSettings {
     pub bitrate_policy: BitratePolicy,
     /// Whether answers take what newer peers offer beyond Kurento's set: RTX, transport-wide feedback, mid, msid.
     pub modern: bool,
+    /// Where the server's own page records to, and shows recordings from; absolute, or relative to the main file.
+    pub recordings: Option<PathBuf>,
     /// The directory of the main file.
     pub config_path: PathBuf,
 }
@@ -131,6 +133,7 @@ impl ServerSettings {
                 .unwrap_or(256),
             bitrate_policy: bitrate_policy(tree, lines),
             modern: Section::new(tree, "mediaServer.media", lines).bool("modern").unwrap_or(true),
+            recordings: Section::new(tree, "mediaServer.demo", lines).file("recordings", tree.text("configPath")),
             config_path: PathBuf::from(tree.text("configPath").unwrap_or(".")),
         })
     }

@@ -75,6 +75,7 @@ fn the_example_tree_sets_every_server_setting() {
     assert_eq!(settings.metadata, "{\n    \"site\": \"example\",\n    \"rack\": \"7\"\n}");
     assert_eq!(settings.media_workers, 3);
     assert!(!settings.modern);
+    assert_eq!(settings.recordings, Some(dir.join("films")));
     assert_eq!(settings.config_path, dir);
     assert!(!format!("{settings:?}").contains("Some(\"example\")"), "the password stays out of Debug");
 }
