@@ -18,8 +18,16 @@ pub fn pages(media: Arc<Media>, server: &Arc<Server>, recordings: Option<Recordi
         .add("/index.html", HTML, index)
         .add("/style.css", "text/css; charset=utf-8", include_bytes!("../web/style.css"))
         .add("/app.js", SCRIPT, include_bytes!("../web/app.js"))
+        .add("/loopback.js", SCRIPT, include_bytes!("../web/loopback.js"))
+        .add("/player.js", SCRIPT, include_bytes!("../web/player.js"))
+        .add("/recorder.js", SCRIPT, include_bytes!("../web/recorder.js"))
+        .add("/recordings.js", SCRIPT, include_bytes!("../web/recordings.js"))
+        .add("/call.js", SCRIPT, include_bytes!("../web/call.js"))
+        .add("/camera.js", SCRIPT, include_bytes!("../web/camera.js"))
+        .add("/page.js", SCRIPT, include_bytes!("../web/page.js"))
         .add("/protocol.js", SCRIPT, include_bytes!("../web/protocol.js"))
         .add("/graph.js", SCRIPT, include_bytes!("../web/graph.js"))
+        .add("/watch.js", SCRIPT, include_bytes!("../web/watch.js"))
         .add("/figures.js", SCRIPT, include_bytes!("../web/figures.js"))
         .write("/metrics", metrics::CONTENT_TYPE, move || metrics::write(&media, server.upgrade().as_deref()));
     match recordings {

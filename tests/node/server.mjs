@@ -34,9 +34,9 @@ export async function freePort() {
  * Writes a configuration folder as Kurento lays it out and returns its path.
  * `modules` maps file names below modules/kurento to their text.
  */
-export function writeConfig({ port, resources = {}, media = {}, websocket = {}, modules = {} }) {
+export function writeConfig({ port, resources = {}, media = {}, websocket = {}, demo, modules = {} }) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rivero-test-'));
-  const conf = { mediaServer: { resources, net: { websocket: { port, path: 'kurento', threads: 10, ...websocket } }, media: { workers: 2, placement: 'spread', ...media } } };
+  const conf = { mediaServer: { resources, net: { websocket: { port, path: 'kurento', threads: 10, ...websocket } }, media: { workers: 2, placement: 'spread', ...media }, ...(demo && { demo }) } };
   fs.writeFileSync(path.join(dir, 'kurento.conf.json'), JSON.stringify(conf, null, 2));
   const folder = path.join(dir, 'modules/kurento');
   fs.mkdirSync(folder, { recursive: true });
