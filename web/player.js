@@ -125,6 +125,7 @@ async function follow(mine) {
     if (mine.seeking === undefined) {
       const position = await server.invoke(mine.player, 'getPosition');
       if (mine.seeking === undefined && now === mine && my.state !== 'ended') mine.position = position;
+      if (now === mine && mine.trouble) heal(mine, position);
     }
     if (now === mine && my.state === 'playing' && !mine.runs && (mine.info || mine.position > 0)) {
       mine.runs = true;
@@ -135,6 +136,15 @@ async function follow(mine) {
   }
   mine.asking = false;
   if (now === mine) setState(my.state);
+}
+
+/** A source that broke off may come back: then the position moves again. */
+function heal(mine, position) {
+  if (mine.stoodAt !== undefined && position > mine.stoodAt && my.state === 'playing') {
+    mine.trouble = null;
+    tellPlaying(mine);
+  }
+  mine.stoodAt = position;
 }
 
 function tellPlaying(mine) {
@@ -186,6 +196,7 @@ function told(type, data, object) {
   if (type === 'Error') {
     mine.trouble = object === mine.player ? filmTrouble(data, mine.uri) : `The server says “${data.description}”.`;
     my.error = data.description;
+    delete mine.stoodAt;
     words(mine.trouble, 'bad');
     if (my.state === 'starting') stop(mine.trouble);
   } else if (type === 'EndOfStream') {

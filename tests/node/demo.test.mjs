@@ -10,7 +10,8 @@ import path from 'node:path';
 import { LOOK, artefacts, launch, newPage, until } from './browser.mjs';
 import { makeNamespace, whyNoNamespace } from './namespace.mjs';
 import { Rpc } from './rpc.mjs';
-import { binary, startServer } from './server.mjs';
+import { run } from './rtp-peers.mjs';
+import { binary, freePort, root, startServer } from './server.mjs';
 
 /** Red for three seconds, then blue for three, with a tone of 440 Hz. */
 const PICTURE = 'color=red:s=320x180:r=25:d=3[a];color=blue:s=320x180:r=25:d=3[b];[a][b]concat=n=2:v=1:a=0';
@@ -310,6 +311,37 @@ describe('the page plays and records', { timeout: 240_000 }, () => {
     assert.ok(fs.existsSync(path.join(recordings, 'digits.webm')));
     assert.equal((await ask(server.http, '/')).status, 200, 'the server is as well as before');
   });
+});
+
+test('a camera on the network is shown, and when it breaks off, that is told until it is back', { timeout: 90_000 }, async (t) => {
+  const camera = async (port) => {
+    const it = run('/usr/bin/python3', [path.join(root, 'tests/node/rtsp-server.py'), String(port), 'tcp']);
+    t.after(() => it.stop('SIGKILL'));
+    await until('the camera', () => it.log(), (log) => log.includes('ready'), 15_000);
+    return it;
+  };
+  const port = await freePort();
+  const [server, first] = await Promise.all([startServer(), camera(port)]);
+  const { page, says, sees, leave } = await visit(server, '#play');
+  await says('play-status', /^Ready/);
+  await page.fill('#film', `rtsp://127.0.0.1:${port}/h264`);
+  await page.click('#play');
+  await sees('red', isRed);
+  await says('play-status', /^Playing rtsp:/);
+  assert.ok(await page.isDisabled('#seek'), 'what is live has no place to go to');
+  await says('play-time', /^0:\d\d$/);
+  await first.stop('SIGKILL');
+  await says('play-status', /broke off/);
+  const frames = () => page.evaluate(() => document.getElementById('screen').getVideoPlaybackQuality().totalVideoFrames);
+  const before = await frames();
+  await camera(port);
+  await says('play-status', /^Playing rtsp:/, 30_000);
+  await until('it moves again', frames, (now) => now > before + 20);
+  await sees('red again', isRed);
+  await page.click('#play-stop');
+  await says('play-status', /^Stopped/);
+  await leave();
+  await server.stop();
 });
 
 test('the page tells when the server is gone in the midst of a film and of a recording', { timeout: 60_000 }, async () => {

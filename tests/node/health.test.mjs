@@ -74,10 +74,14 @@ test('the page, its scripts and its style are served', async () => {
   assert.match(page.headers.get('content-type'), /^text\/html/);
   const html = await page.text();
   for (const id of ['start', 'stop', 'local', 'remote', 'status', 'figures', 'graph', 'log']) assert.match(html, new RegExp(`id="${id}"`));
-  for (const [file, type] of [['app.js', /javascript/], ['protocol.js', /javascript/], ['graph.js', /javascript/], ['figures.js', /javascript/], ['style.css', /css/]]) {
+  const files = new Set([...html.matchAll(/(?:src|href)="([\w.]+)"/g)].map(([, file]) => file));
+  for (const file of files) {
     const part = await fetch(`${server.http}/${file}`);
     assert.equal(part.status, 200, file);
-    assert.match(part.headers.get('content-type'), type);
-    assert.ok((await part.text()).length > 500, `${file} is not empty`);
+    assert.match(part.headers.get('content-type'), file.endsWith('.css') ? /css/ : /javascript/);
+    const text = await part.text();
+    assert.ok(text.length > 500, `${file} is not empty`);
+    for (const [, imported] of text.matchAll(/^import .*'\.\/([\w.]+)';$/gm)) files.add(imported);
   }
+  for (const file of ['style.css', 'app.js', 'player.js', 'recorder.js', 'recordings.js', 'protocol.js', 'graph.js', 'figures.js']) assert.ok(files.has(file), file);
 });
