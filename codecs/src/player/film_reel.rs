@@ -17,6 +17,8 @@ struct Lane {
     track: usize,
     kind: MediaKind,
     decoder: Option<TrackDecoder>,
+    /// Something of it could be used.
+    serves: bool,
 }
 
 /// See [`Reel`].
@@ -29,6 +31,8 @@ pub struct FilmReel {
     ready: VecDeque<Frame>,
     /// Decoders have given what they held back at the end.
     drained: bool,
+    /// Why something could not be decoded, at first.
+    trouble: Option<FilmError>,
 }
 
 impl FilmReel {
@@ -43,7 +47,7 @@ impl FilmReel {
     /// The reel of what is open already. Reads some of it.
     ///
     /// # Errors
-    /// It cannot be read, or holds neither sound nor pictures.
+    /// It cannot be read, holds neither sound nor pictures, or pictures larger than `largest`.
     pub fn of(mut reader: Reader, largest: Largest) -> Result<Self, FilmError> {
         let chosen: Vec<usize> =
             [MediaKind::Audio, MediaKind::Video].into_iter().filter_map(|kind| reader.best(kind)).collect();
@@ -68,11 +72,17 @@ impl FilmReel {
         let mut lanes = Vec::new();
         for track in chosen {
             let described = &reader.tracks()[track];
+            let (width, height) = (described.width, described.height);
+            if u64::from(width) * u64::from(height) > u64::from(largest.width) * u64::from(largest.height) {
+                return Err(FilmError::TooLarge { width, height });
+            }
             let kind = described.kind;
             // What a live stream says of itself is a guess as long as its pictures come in order.
             let reordered =
                 !live && (described.reordered || is_reordered(ahead.iter().filter(|unit| unit.track == track)));
-            let caps = caps(described, reordered);
+            // Pictures of which not even the size was found may be none: then that is found out here.
+            let unknown = !live && kind == MediaKind::Video && width == 0;
+            let caps = caps(described, reordered).filter(|_| !unknown);
             let decoder = if caps.is_none() { Some(TrackDecoder::new(described, largest)?) } else { None };
             let caps = caps.or_else(|| raw(kind));
             if kind == MediaKind::Video {
@@ -80,15 +90,16 @@ impl FilmReel {
             } else {
                 info.audio = caps
             }
-            lanes.push(Lane { track, kind, decoder });
+            lanes.push(Lane { track, kind, decoder, serves: false });
         }
-        Ok(FilmReel { reader, info, lanes, largest, ahead, ready: VecDeque::new(), drained: false })
+        Ok(FilmReel { reader, info, lanes, largest, ahead, ready: VecDeque::new(), drained: false, trouble: None })
     }
 
     fn take(&mut self, unit: Unit) -> Result<(), FilmError> {
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.track == unit.track) else { return Ok(()) };
         let (kind, key, duration) = (lane.kind, unit.key, unit.duration);
         let Some(decoder) = &mut lane.decoder else {
+            lane.serves = true;
             let content = Content::Coded(unit.data);
             self.ready.push_back(Frame { kind, content, at: unit.at, decoded: unit.decode_at, duration, key });
             return Ok(());
@@ -96,7 +107,12 @@ impl FilmReel {
         let mut decoded = Vec::new();
         if let Err(why) = decoder.decode(&unit.data, on_clock(unit.at), &mut decoded) {
             tracing::debug!("a frame of a film is not decoded: {why}");
+            if !lane.serves && matches!(why, FilmError::TooLarge { .. }) {
+                return Err(why);
+            }
+            self.trouble.get_or_insert(why);
         }
+        lane.serves |= !decoded.is_empty();
         self.ready.extend(decoded.into_iter().map(|one| frame(kind, one, duration)));
         Ok(())
     }
@@ -108,7 +124,9 @@ impl FilmReel {
             let mut decoded = Vec::new();
             if let Err(why) = decoder.flush(&mut decoded) {
                 tracing::debug!("the end of a film is not decoded: {why}");
+                self.trouble.get_or_insert(why);
             }
+            lane.serves |= !decoded.is_empty();
             self.ready.extend(decoded.into_iter().map(|one| frame(lane.kind, one, Duration::ZERO)));
         }
     }
@@ -130,7 +148,11 @@ impl Reel for FilmReel {
             };
             match unit {
                 Some(unit) => self.take(unit)?,
-                None if std::mem::replace(&mut self.drained, true) => return Ok(None),
+                None if std::mem::replace(&mut self.drained, true) => {
+                    // What nothing could be shown of was no film.
+                    let served = self.lanes.iter().any(|lane| lane.serves);
+                    return self.trouble.take().filter(|_| !served).map_or(Ok(None), Err);
+                }
                 None => self.drain(),
             }
         }

@@ -174,8 +174,13 @@ fn player_event(event: &PlayerEvent) -> (&'static str, Json) {
             ("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": text }))
         }
         PlayerEvent::Failed { opened, why } => {
-            let broken =
-                matches!(why, FilmError::Invalid { .. } | FilmError::Unsupported(_) | FilmError::TooLarge { .. });
+            let broken = matches!(
+                why,
+                FilmError::Invalid { .. }
+                    | FilmError::Unsupported(_)
+                    | FilmError::TooLarge { .. }
+                    | FilmError::Failed { .. }
+            );
             let (kind, text) = match (broken, opened) {
                 (true, _) => ("INVALID_MEDIA", "Invalid Media".to_owned()),
                 (false, false) => ("INVALID_URI", "Invalid URI".to_owned()),

@@ -242,12 +242,22 @@ unsafe extern "C" fn seek(opaque: *mut c_void, offset: i64, whence: i32) -> i64 
                 seekable.seek(SeekFrom::Start(here))?;
                 return Ok(i64::try_from(end).unwrap_or(i64::MAX));
             }
-            0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?),
+            0 => match u64::try_from(offset) {
+                Ok(offset) => SeekFrom::Start(offset),
+                Err(_) => return Ok(i64::from(ffi::AVERROR(ffmpeg_next::error::EINVAL))),
+            },
             1 => SeekFrom::Current(offset),
             2 => SeekFrom::End(offset),
             _ => return Err(io::ErrorKind::InvalidInput.into()),
         };
-        seekable.seek(at).map(|at| i64::try_from(at).unwrap_or(i64::MAX))
+        match seekable.seek(at) {
+            Ok(at) => Ok(i64::try_from(at).unwrap_or(i64::MAX)),
+            // A place that the media names and no file has: that is nothing that the system has to say.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(i64::from(ffi::AVERROR(ffmpeg_next::error::EINVAL)))
+            }
+            Err(error) => Err(error),
+        }
     };
     // SAFETY: as above.
     unsafe { with(opaque, work) }

@@ -281,7 +281,11 @@ fn why(cause: Cause, io: Option<std::io::Error>, interrupt: &Interrupt, remote: 
         (Some(Ended::Stopped), _) => FilmError::Interrupted,
         (Some(Ended::Late), _) => FilmError::Timeout,
         (None, Some(error)) => error.into(),
-        (None, None) => explain(cause, remote),
+        (None, None) => match explain(cause, remote) {
+            // Memory is bounded, and what a demuxer asks for is what the file claims.
+            FilmError::Failed { source, .. } => FilmError::Invalid { source },
+            told => told,
+        },
     }
 }
 
