@@ -8,7 +8,7 @@ use rivero_engine::graph::{EngineParts, Placement, WorkerHandle};
 use rivero_engine::time::SystemClock;
 use rivero_engine::toolbox::EmptyToolbox;
 use rivero_engine::{Clock, Engine};
-use rivero_rpc::config::settings::{ConfiguredCodec, ElementSettings, SecureSettings, ServerSettings};
+use rivero_rpc::config::settings::{ConfiguredCodec, ElementSettings, FileSettings, SecureSettings, ServerSettings};
 use rivero_rpc::config::tree::Tree;
 use rivero_rpc::kurento::{self, Media, MediaOptions, NoticeQueue};
 use rivero_rpc::limits::ThisProcess;
@@ -69,7 +69,7 @@ impl Assembly {
         let workers = Workers::start(&worker_settings, clock.clone(), notices.sink(), webrtc.certificate.clone())
             .await
             .map_err(StartError::new)?;
-        let media = media(workers.engine.clone(), elements, webrtc);
+        let media = media(workers.engine.clone(), elements, settings.files.clone(), webrtc);
         let server = serve_api(&settings, &media, clock.clone());
         media.attach(&server);
         tokio::spawn(notices.run(media.clone()));
@@ -107,9 +107,9 @@ impl Assembly {
     }
 }
 
-fn media(engine: Engine, settings: ElementSettings, webrtc: Arc<WebRtcConfig>) -> Arc<Media> {
+fn media(engine: Engine, settings: ElementSettings, files: FileSettings, webrtc: Arc<WebRtcConfig>) -> Arc<Media> {
     let dot_folder = std::env::var_os("GST_DEBUG_DUMP_DOT_DIR").map(PathBuf::from);
-    Media::new(MediaOptions { engine, settings, webrtc, dot_folder })
+    Media::new(MediaOptions { engine, settings, files, webrtc, dot_folder })
 }
 
 fn serve_api(settings: &ServerSettings, media: &Arc<Media>, clock: Arc<dyn Clock>) -> Arc<Server> {
@@ -283,7 +283,7 @@ fn described() -> (api::model::Api, Bindings) {
     let mut bindings = Bindings::new();
     // A machine on which no certificate can be made has no WebRTC; the lists are shown without it.
     if let Ok(webrtc) = webrtc_config(&settings, true, &*clock) {
-        kurento::bind(&mut bindings, &media(engine, settings, Arc::new(webrtc)));
+        kurento::bind(&mut bindings, &media(engine, settings, FileSettings::default(), Arc::new(webrtc)));
     }
     (api, bindings)
 }

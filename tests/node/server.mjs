@@ -61,14 +61,16 @@ export async function runBinary(args, { env = {}, timeout = START_MS } = {}) {
 
 /**
  * Starts a server and waits until it says that it is ready.
- * Options: `interfaces` (what WebRtcEndpoint may use; null leaves it unset), and those of writeConfig.
+ * Options: `interfaces` (what WebRtcEndpoint may use; null leaves it unset), `within` (a command that runs the one behind it in its
+ * own place, as a list of words), and those of writeConfig.
  */
-export async function startServer({ interfaces = 'lo', modules = {}, port, args = [], env = {}, ...config } = {}) {
+export async function startServer({ interfaces = 'lo', modules = {}, port, args = [], env = {}, within = [], ...config } = {}) {
   port ??= await freePort();
   const files = { ...modules };
   if (interfaces !== null) files['WebRtcEndpoint.conf.ini'] ??= `networkInterfaces=${interfaces}\n`;
   const dir = writeConfig({ port, modules: files, ...config });
-  const child = spawn(binary(), ['--conf-file', path.join(dir, 'kurento.conf.json'), ...args], {
+  const [command, ...words] = [...within, binary(), '--conf-file', path.join(dir, 'kurento.conf.json'), ...args];
+  const child = spawn(command, words, {
     env: { GST_DEBUG_NO_COLOR: '1', ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

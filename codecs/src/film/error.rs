@@ -11,8 +11,8 @@ pub enum FilmError {
     /// The scheme is not among the allowed ones, or the FFmpeg beneath does not speak it.
     #[error("URIs of scheme {0:?} are not allowed")]
     Scheme(String),
-    /// The path leads out of the directory that files must lie in.
-    #[error("the path lies outside of the allowed directory")]
+    /// The path leads out of the directories that files must lie in.
+    #[error("the path lies outside of the allowed directories")]
     Outside,
     #[error("not found")]
     NotFound,

@@ -5,7 +5,7 @@ use super::{FilmError, OpenOptions};
 use bytes::Bytes;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a URI may begin with. `Https` and `Rtsps` are schemes of their own: who allows one does not allow the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +106,7 @@ pub(super) fn locate(uri: &str, options: &OpenOptions) -> Result<Place, FilmErro
     match scheme {
         Scheme::File => {
             let path = if named.is_some() { file_path(rest)? } else { PathBuf::from(rest) };
-            let file = open_inside(&path, options.root.as_deref())?;
+            let file = options.roots.open(&path)?;
             let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
             Ok(Place::File { file, extension })
         }
@@ -173,35 +173,6 @@ fn percent_decoded(text: &str) -> Result<Vec<u8>, FilmError> {
         out.push((high * 16 + low) as u8);
     }
     Ok(out)
-}
-
-/// Opens a regular file for reading; links are followed, but not out of `root`. What blocks on opening (a pipe) is refused instead.
-fn open_inside(path: &Path, root: Option<&Path>) -> Result<File, FilmError> {
-    let path = match root {
-        None => path.to_owned(),
-        Some(root) => {
-            let root = root.canonicalize()?;
-            let path = root.join(path).canonicalize()?;
-            if !path.starts_with(&root) {
-                return Err(FilmError::Outside);
-            }
-            path
-        }
-    };
-    if !path.metadata()?.is_file() {
-        return Err(FilmError::Unsupported("what is not a regular file".to_owned()));
-    }
-    let file = File::open(&path)?;
-    // Between the look and the opening, the path may have been led elsewhere.
-    #[cfg(target_os = "linux")]
-    if let Some(root) = root {
-        use std::os::fd::AsRawFd;
-        let opened = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-        if !opened.starts_with(root.canonicalize()?) {
-            return Err(FilmError::Outside);
-        }
-    }
-    Ok(file)
 }
 
 /// `[type][;parameters][;base64],data` (RFC 2397)

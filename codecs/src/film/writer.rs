@@ -14,6 +14,7 @@
 use super::FilmError;
 use super::ffmpeg::{Channel, Output, explain};
 use super::lane::{Lane, Waiting, WriterTrack, check_track};
+use super::roots::Roots;
 use super::sheet::{Medium, Sheet};
 use crate::coder::Cause;
 use bytes::Bytes;
@@ -88,6 +89,8 @@ impl Format {
 pub enum Target {
     /// A file to be created or overwritten; its directories are created.
     Path(PathBuf),
+    /// The same, but nowhere else than below these.
+    Inside(PathBuf, Roots),
     File(Box<dyn Medium>),
     /// What goes out cannot be changed any more: WebM stays without duration and index, FLV without duration.
     Stream(Box<dyn Write + Send>),
@@ -151,7 +154,8 @@ impl Writer {
             check_track(format, track)?;
         }
         let channel = match target {
-            Target::Path(path) => create_file(&path, options.sync)?,
+            Target::Path(path) => create_file(&path, &Roots::anywhere(), options.sync)?,
+            Target::Inside(path, roots) => create_file(&path, &roots, options.sync)?,
             Target::File(medium) => Channel::File(Sheet::new(medium, options.sync)),
             Target::Stream(stream) => Channel::Pipe(stream),
         };
@@ -295,18 +299,13 @@ impl Writer {
     }
 }
 
-/// With the directories that lead to it.
-fn create_file(path: &Path, sync: bool) -> io::Result<Channel> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(directory) = directory {
-        std::fs::create_dir_all(directory)?;
-    }
-    let file = File::create(path)?;
+fn create_file(path: &Path, roots: &Roots, sync: bool) -> Result<Channel, FilmError> {
+    let file = roots.create(path)?;
     if !file.metadata()?.is_file() {
         // A pipe or a device: what goes there stays as it is.
         return Ok(Channel::Pipe(Box::new(file)));
     }
-    if let (Some(directory), true) = (directory, sync) {
+    if sync && let Some(directory) = path.parent() {
         // That there is such a file survives a power cut too.
         File::open(directory)?.sync_all()?;
     }

@@ -51,8 +51,12 @@ pub enum RecorderEvent {
     State(PlayState),
     /// What became of the file: told when it is complete, behind the state.
     Written(Summary),
-    /// It goes on without this: the disk is too slow, or full.
-    Failed(FilmError),
+    /// It ends before it was told to, or cannot be completed; told before the state.
+    Failed {
+        /// Whether there was a place to write to.
+        opened: bool,
+        why: FilmError,
+    },
     /// Frames are left out since the disk cannot take them; told once.
     Late,
 }

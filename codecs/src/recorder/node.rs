@@ -1,7 +1,7 @@
 //! The worker half of a recorder.
 
 use super::profile::{Profile, fits, track};
-use super::scribe::{Line, OpenTarget, Refused, Scribe};
+use super::scribe::{Failure, Line, OpenTarget, Refused, Scribe};
 use super::{AUDIO, RecorderCommand, RecorderEvent, RecorderReport, VIDEO};
 use crate::convert::REORDERED;
 use crate::film::{FilmError, WriterOptions};
@@ -149,13 +149,21 @@ impl RecorderNode {
             },
         };
         self.scribe = None;
-        if self.state != PlayState::Stop || outcome.is_some() {
+        let told = self.state != PlayState::Stop || outcome.is_some();
+        let written = match outcome {
+            Some(Ok(summary)) => Some(summary),
+            Some(Err(Failure { opened, why })) => {
+                // Before the state: whoever takes the end for the end of a whole recording knows better by then.
+                out.tell(RecorderEvent::Failed { opened, why });
+                None
+            }
+            None => None,
+        };
+        if told {
             self.enter(PlayState::Stop, out);
         }
-        match outcome {
-            Some(Ok(summary)) => out.tell(RecorderEvent::Written(summary)),
-            Some(Err(why)) => out.tell(RecorderEvent::Failed(why)),
-            None => {}
+        if let Some(summary) = written {
+            out.tell(RecorderEvent::Written(summary));
         }
         for reply in self.replies.drain(..) {
             // Whoever asked may have gone.
@@ -292,7 +300,7 @@ impl RecorderNode {
             Err(why) => {
                 self.stopped = true;
                 self.early.clear();
-                out.tell(RecorderEvent::Failed(FilmError::from(why)));
+                out.tell(RecorderEvent::Failed { opened: false, why: FilmError::from(why) });
             }
         }
         out.wake_at(Some(out.now() + TICK));

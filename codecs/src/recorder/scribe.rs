@@ -29,6 +29,8 @@ impl From<Target> for Shelf {
 
 /// Frames that wait for the disk: two seconds of sound and pictures, and some.
 const WAITING: usize = 256;
+/// Bytes of them: as much as the largest pictures have in such a time.
+const WAITING_BYTES: usize = 64 << 20;
 /// What comes within this time goes to the thread together. The writer's own delays and this make less than a second, which is what a
 /// crash may cost.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -44,16 +46,59 @@ pub enum Line {
     Now(MediaTime),
 }
 
+impl Line {
+    fn length(&self) -> usize {
+        match self {
+            Line::Frame { data, .. } => data.len(),
+            Line::Now(_) => 0,
+        }
+    }
+}
+
 /// What the thread has to say, at last.
-pub type Outcome = Result<Summary, FilmError>;
+pub type Outcome = Result<Summary, Failure>;
+
+/// Why a recording ends early.
+pub struct Failure {
+    /// Whether there was a place to write to.
+    pub opened: bool,
+    pub why: FilmError,
+}
+
+/// What waits for the disk.
+#[derive(Default)]
+struct Waiting {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Waiting {
+    fn come(&self, lines: usize, bytes: usize) {
+        self.lines.fetch_add(lines, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.lines.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// A line of so many bytes.
+    fn go(&self, length: usize) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(length, Ordering::Relaxed);
+    }
+}
 
 /// The node's end. Dropping it ends the recording as if it were finished.
 pub struct Scribe {
     lines: Option<SyncSender<Vec<Line>>>,
     /// Lines that the thread was handed and has not written.
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     /// What the thread is to be handed next, and since when it is gathered.
     gathered: Vec<Line>,
+    /// Bytes of it.
+    gathered_bytes: usize,
     since: Option<MediaTime>,
     outcome: Receiver<Outcome>,
 }
@@ -76,23 +121,26 @@ impl Scribe {
     ) -> io::Result<Self> {
         let (lines, their_lines) = sync_channel(WAITING);
         let (their_outcome, outcome) = sync_channel(1);
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::<Waiting>::default();
         let theirs = waiting.clone();
         std::thread::Builder::new().name("scribe".to_owned()).spawn(move || {
             // Whoever asked may have gone: the file is complete all the same.
             let _ = their_outcome.send(write(&open, format, tracks, options, &their_lines, &theirs));
             // What it has not written does not wait any more: there is room to be told that it has ended.
-            theirs.store(0, Ordering::Relaxed);
+            theirs.clear();
         })?;
-        Ok(Scribe { lines: Some(lines), waiting, gathered: Vec::new(), since: None, outcome })
+        Ok(Scribe { lines: Some(lines), waiting, gathered: Vec::new(), gathered_bytes: 0, since: None, outcome })
     }
 
     /// Never waits.
     pub fn put(&mut self, line: Line, now: MediaTime) -> Result<(), Refused> {
-        if self.waiting() + self.gathered.len() >= WAITING {
+        let (lines, length) = (self.waiting() + self.gathered.len(), line.length());
+        let bytes = self.waiting.bytes.load(Ordering::Relaxed) + self.gathered_bytes;
+        if lines >= WAITING || length > WAITING_BYTES.saturating_sub(bytes) {
             return Err(Refused::Full);
         }
         self.gathered.push(line);
+        self.gathered_bytes += length;
         match now.since(*self.since.get_or_insert(now)) >= MOMENT {
             true => self.hand_over(),
             false => Ok(()),
@@ -106,14 +154,14 @@ impl Scribe {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        self.waiting.fetch_add(self.gathered.len(), Ordering::Relaxed);
+        self.waiting.come(self.gathered.len(), std::mem::take(&mut self.gathered_bytes));
         // There is room for as many as lines may wait: it only fails if nobody is there.
         lines.try_send(std::mem::take(&mut self.gathered)).map_err(|_| Refused::Ended)
     }
 
     /// Lines that were handed over and are not written yet.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.lines.load(Ordering::Relaxed)
     }
 
     /// Nothing more will come: the file is to be completed.
@@ -128,7 +176,10 @@ impl Scribe {
         match self.outcome.try_recv() {
             Ok(outcome) => Some(outcome),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(FilmError::Refused("the recording's thread broke"))),
+            Err(TryRecvError::Disconnected) => {
+                let why = FilmError::Refused("the recording's thread broke");
+                Some(Err(Failure { opened: true, why }))
+            }
         }
     }
 }
@@ -145,20 +196,23 @@ fn write(
     tracks: Vec<WriterTrack>,
     options: WriterOptions,
     lines: &Receiver<Vec<Line>>,
-    waiting: &AtomicUsize,
+    waiting: &Waiting,
 ) -> Outcome {
-    let Shelf { target, complete } = open()?;
-    let mut writer = Writer::create(target, format, tracks, options)?;
+    let opening = |why| Failure { opened: false, why };
+    let writing = |why| Failure { opened: true, why };
+    let Shelf { target, complete } = open().map_err(opening)?;
+    let mut writer = Writer::create(target, format, tracks, options).map_err(opening)?;
     while let Ok(gathered) = lines.recv() {
         for line in gathered {
+            let length = line.length();
             match line {
-                Line::Frame { track, data, at, key } => writer.write(track, data, at, key)?,
-                Line::Now(now) => writer.tick(now)?,
+                Line::Frame { track, data, at, key } => writer.write(track, data, at, key).map_err(writing)?,
+                Line::Now(now) => writer.tick(now).map_err(writing)?,
             }
-            waiting.fetch_sub(1, Ordering::Relaxed);
+            waiting.go(length);
         }
     }
-    let summary = writer.finish()?;
-    complete()?;
+    let summary = writer.finish().map_err(writing)?;
+    complete().map_err(writing)?;
     Ok(summary)
 }

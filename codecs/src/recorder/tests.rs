@@ -9,17 +9,22 @@ use rivero_engine::testing::{Bench, Seen, Tell, probe};
 use rivero_engine::time::SystemClock;
 use rivero_engine::{Body, Caps, Clock, Codec, Coded, MediaTime, Packet, Picture, Plane, Sound, What};
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A thread that is stuck shall not hold up the tests for longer.
 const GUARD: Duration = Duration::from_secs(20);
 
+/// A file, and whether it is full.
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Cursor<Vec<u8>>>>);
+struct Memory(Arc<Mutex<Cursor<Vec<u8>>>>, Arc<AtomicBool>);
 
 impl Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.0.lock().unwrap().write(bytes)
     }
 
@@ -169,7 +174,7 @@ impl Studio {
             self.told.push(match *event {
                 RecorderEvent::State(state) => format!("{state:?}"),
                 RecorderEvent::Written(_) => "Written".to_owned(),
-                RecorderEvent::Failed(_) => "Failed".to_owned(),
+                RecorderEvent::Failed { opened, .. } => if opened { "Failed" } else { "NotOpened" }.to_owned(),
                 RecorderEvent::Late => "Late".to_owned(),
             });
         }
@@ -181,7 +186,11 @@ impl Studio {
         self.tell(RecorderCommand::Stop { reply: None });
         self.until_told("Written");
         let bytes = self.file.0.lock().unwrap().get_ref().clone();
-        let uri = format!("data:video/webm;base64,{}", data_encoding::BASE64.encode(&bytes));
+        self.units(&bytes)
+    }
+
+    fn units(&self, bytes: &[u8]) -> (Vec<u64>, Vec<(u64, bool)>) {
+        let uri = format!("data:video/webm;base64,{}", data_encoding::BASE64.encode(bytes));
         let clock: Arc<dyn Clock> = self.bench.clock.clone();
         let mut reader = Reader::open(&uri, &OpenOptions::default(), Interrupt::new(clock)).unwrap();
         let (audio, video) = (reader.best(MediaKind::Audio), reader.best(MediaKind::Video));
@@ -375,6 +384,41 @@ fn a_slow_disk_is_told_once_and_what_follows_begins_at_a_key_frame() {
 }
 
 #[test]
+fn what_waits_for_a_disk_that_hangs_is_bounded_in_bytes_and_nobody_waits_for_it() {
+    let mut it = Studio::new(Format::WebM, None);
+    it.tell(RecorderCommand::Record);
+    it.both(0, 400);
+    let disk = it.file.clone();
+    let held = disk.0.lock().unwrap();
+    let large = Bytes::from(vec![0x9d; 4 << 20]);
+    for at in (400..1400).step_by(40) {
+        it.emit(packet(vp8(), large.clone(), at, true));
+    }
+    let report = it.report();
+    assert!(report.left_out >= 25 - 16 - 2 && report.waiting < 64, "{report:?}");
+    assert_eq!(it.told(), ["Start", "Late"]);
+    // It can be told to end, and is gone: the thread that hangs is nobody's.
+    it.tell(RecorderCommand::Stop { reply: None });
+    it.bench.run(it.recorder.release());
+    it.bench.advance(Duration::from_secs(1));
+    drop(held);
+}
+
+#[test]
+fn a_disk_that_is_full_ends_the_recording_and_says_so_first() {
+    let mut it = Studio::new(Format::WebM, None);
+    it.tell(RecorderCommand::Record);
+    it.both(0, 1000);
+    it.file.1.store(true, Ordering::Relaxed);
+    it.both(1000, 2000);
+    it.until_told("Failed");
+    assert_eq!(it.told(), ["Start", "Failed", "Stop"]);
+    let bytes = it.file.0.lock().unwrap().get_ref().clone();
+    let (audio, video) = it.units(&bytes);
+    assert!(audio.len() > 20 && video.len() > 10, "what was written is there: {} {}", audio.len(), video.len());
+}
+
+#[test]
 fn a_place_that_cannot_be_opened_ends_the_recording() {
     let open: OpenTarget = Arc::new(|| Err(FilmError::Refused("no such place")));
     let mut it = Studio::new(Format::WebM, Some(open));
@@ -383,9 +427,9 @@ fn a_place_that_cannot_be_opened_ends_the_recording() {
         it.sound(at);
         it.picture(at + 1, at == 0);
     }
-    it.until_told("Failed");
+    it.until_told("NotOpened");
     let (reply, mut done) = oneshot::channel();
     it.tell(RecorderCommand::Stop { reply: Some(reply) });
     assert!(done.try_recv().is_ok());
-    assert_eq!(it.told().last().map(String::as_str), Some("Failed"));
+    assert_eq!(it.told(), ["Start", "NotOpened", "Stop"]);
 }

@@ -4,7 +4,7 @@ use crate::make::{clip, record_file};
 use crate::{Room, ffmpeg, open, patient};
 use data_encoding::BASE64;
 use rivero_codecs::coder::Largest;
-use rivero_codecs::film::{FilmError, Format, OpenOptions, Reader, Scheme, TrackDecoder};
+use rivero_codecs::film::{FilmError, Format, OpenOptions, Reader, Roots, Scheme, TrackDecoder};
 use rivero_engine::{Codec, MediaTime};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -211,7 +211,7 @@ fn files_lie_below_the_root() {
     record_file(&room.path("out.webm"), Format::WebM, &[clip(Codec::Opus, 0.5)]);
     std::os::unix::fs::symlink(room.path("out.webm"), inside.join("link.webm")).unwrap();
     std::os::unix::fs::symlink(inside.join("a b.webm"), inside.join("good.webm")).unwrap();
-    let options = OpenOptions { root: Some(inside.clone()), ..OpenOptions::default() };
+    let options = OpenOptions { roots: Roots::below(vec![inside.clone()]), ..OpenOptions::default() };
     let try_open = |uri: &str| Reader::open(uri, &options, patient()).map(|_| ());
     let (root, outside) = (inside.display(), room.path("out.webm"));
     for uri in ["a b.webm", "good.webm", &format!("file://{root}/a%20b.webm"), &format!("{root}/a b.webm")] {

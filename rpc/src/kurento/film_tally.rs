@@ -51,7 +51,7 @@ impl FilmTally {
                 counts.recorded += 1;
                 counts.recorded_bytes += summary.bytes;
             }
-            RecorderEvent::Failed(_) => counts.not_recorded += 1,
+            RecorderEvent::Failed { .. } => counts.not_recorded += 1,
             RecorderEvent::Late => counts.too_slow += 1,
         }
     }

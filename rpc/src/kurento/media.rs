@@ -1,11 +1,11 @@
 //! What all faces share: the engine, the settings of elements, and which object stands for which element.
 
 use super::film_tally::FilmTally;
-use crate::config::settings::ElementSettings;
+use crate::config::settings::{ElementSettings, FileSettings};
 use crate::objects::{Object, lock};
 use crate::server::Server;
 use crate::uploads::Uploads;
-use rivero_codecs::film::SpoolRoom;
+use rivero_codecs::film::{Roots, SpoolRoom, WriterOptions};
 use rivero_engine::notice::ElementId;
 use rivero_engine::{Clock, Engine};
 use rivero_transport::webrtc::WebRtcConfig;
@@ -26,6 +26,7 @@ const MOST_RECORDED_BY_ALL: u64 = 64 << 30;
 pub struct MediaOptions {
     pub engine: Engine,
     pub settings: ElementSettings,
+    pub files: FileSettings,
     pub webrtc: Arc<WebRtcConfig>,
     /// Where `dumpGstreamerDot` writes; nowhere without it.
     pub dot_folder: Option<PathBuf>,
@@ -34,6 +35,10 @@ pub struct MediaOptions {
 pub struct Media {
     pub engine: Engine,
     pub settings: ElementSettings,
+    /// Where files may lie.
+    pub roots: Roots,
+    /// How recordings are written.
+    pub writing: WriterOptions,
     pub webrtc: Arc<WebRtcConfig>,
     pub dot_folder: Option<PathBuf>,
     pub uploads: Uploads,
@@ -52,6 +57,8 @@ impl Media {
             uploads: Uploads::new(options.settings.http.clone()),
             spool_room: SpoolRoom::new(MOST_SPOOLED, MOST_SPOOLED_BY_ALL),
             settings: options.settings,
+            roots: options.files.roots.map_or_else(Roots::anywhere, Roots::below),
+            writing: WriterOptions { sync: options.files.sync, ..WriterOptions::default() },
             webrtc: options.webrtc,
             dot_folder: options.dot_folder,
             recording_room: SpoolRoom::new(MOST_RECORDED, MOST_RECORDED_BY_ALL),
@@ -104,6 +111,6 @@ impl MediaOptions {
             video_lines: 1,
             modern: true,
         };
-        MediaOptions { engine, settings, webrtc: Arc::new(webrtc), dot_folder: None }
+        MediaOptions { engine, settings, files: FileSettings::default(), webrtc: Arc::new(webrtc), dot_folder: None }
     }
 }

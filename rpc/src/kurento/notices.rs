@@ -152,10 +152,13 @@ fn recorder_event(event: RecorderEvent, object: &Object, emit: &impl Fn(&str, Js
             emit(name, json!({}));
         }
         RecorderEvent::Written(summary) => tracing::info!(object = object.id(), ?summary, "recorded"),
-        RecorderEvent::Failed(why) => {
+        RecorderEvent::Failed { opened, why } => {
+            let (kind, code) = recording_error(opened, &why);
+            let why = with_reasons(&why);
             tracing::error!(object = object.id(), "a recording fails: {why}");
-            let description = format!("The recording fails: {why}");
-            emit("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": description }));
+            let id = object.id();
+            let description = format!("Error code {code}: The recording fails: {why}, source: {id}, element: {id}");
+            emit("Error", json!({ "type": kind, "errorCode": code, "description": description }));
         }
         RecorderEvent::Late => {
             tracing::warn!(object = object.id(), "the place of a recording is too slow: frames are left out");
@@ -163,6 +166,25 @@ fn recorder_event(event: RecorderEvent, object: &Object, emit: &impl Fn(&str, Js
             emit("Error", json!({ "type": "UNEXPECTED_ELEMENT_ERROR", "errorCode": 0, "description": description }));
         }
     }
+}
+
+/// Kurento's name of why a recording ends early, and the number that goes with it (GStreamer's, of errors of resources).
+fn recording_error(opened: bool, why: &FilmError) -> (&'static str, u32) {
+    match why {
+        FilmError::Full => ("RESOURCE_ERROR_NO_SPACE_LEFT", 14),
+        _ if opened => ("RESOURCE_ERROR_WRITE", 10),
+        _ => ("RESOURCE_ERROR_OPEN", 6),
+    }
+}
+
+fn with_reasons(why: &dyn std::error::Error) -> String {
+    let mut text = why.to_string();
+    let mut reason = why.source();
+    while let Some(why) = reason {
+        text = format!("{text}: {why}");
+        reason = why.source();
+    }
+    text
 }
 
 fn player_event(event: &PlayerEvent) -> (&'static str, Json) {
@@ -234,4 +256,24 @@ fn rtp_event(event: RtpEvent) -> (&'static str, Json) {
 
 fn state_change(now: bool) -> Json {
     json!({ "oldState": connected(!now), "newState": connected(now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_recording_that_fails_says_why_as_kurento_does() {
+        let of = |opened, why: io::Error| {
+            let why = FilmError::from(why);
+            (recording_error(opened, &why), with_reasons(&why))
+        };
+        let full = of(true, io::ErrorKind::StorageFull.into());
+        assert_eq!(full, (("RESOURCE_ERROR_NO_SPACE_LEFT", 14), "no room left".to_owned()));
+        let broken = of(true, io::Error::other("the disk burns"));
+        assert_eq!(broken, (("RESOURCE_ERROR_WRITE", 10), "reading or writing failed: the disk burns".to_owned()));
+        let denied = of(false, io::ErrorKind::PermissionDenied.into());
+        assert_eq!(denied, (("RESOURCE_ERROR_OPEN", 6), "no permission".to_owned()));
+    }
 }

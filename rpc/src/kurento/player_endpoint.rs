@@ -41,8 +41,12 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
     let pipeline = parent_pipeline(&make)?;
     let uri = normalise(make.args.string("uri"), &media.settings.uri.default_path);
     let network_cache = Duration::from_millis(u64::try_from(make.args.integer("networkCache")).unwrap_or(0));
-    let options =
-        OpenOptions { rtsp_ports: media.settings.player.rtsp_client_ports, network_cache, ..OpenOptions::default() };
+    let options = OpenOptions {
+        roots: media.roots.clone(),
+        rtsp_ports: media.settings.player.rtsp_client_ports,
+        network_cache,
+        ..OpenOptions::default()
+    };
     let place = uri.clone();
     let open = Arc::new(move |interrupt: &_| -> Result<Box<dyn Reel>, FilmError> {
         Ok(Box::new(FilmReel::open(&place, &options, rivero_codecs::film::Interrupt::clone(interrupt))?))

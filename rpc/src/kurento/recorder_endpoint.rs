@@ -7,7 +7,7 @@ use crate::bindings::{Answer, Bindings, Call, Made, Make};
 use crate::delivery;
 use crate::error::Error;
 use crate::objects::Object;
-use rivero_codecs::film::{FilmError, Format, SpoolRoom, Target, WriterOptions, path_of};
+use rivero_codecs::film::{FilmError, Format, Roots, SpoolRoom, Target, path_of};
 use rivero_codecs::player::PlayState;
 use rivero_codecs::recorder::{Profile, RecorderCommand, Shelf, recorder, take_what_fits};
 use rivero_engine::Element;
@@ -42,9 +42,9 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
     let pipeline = parent_pipeline(&make)?;
     let uri = normalise(make.args.string("uri"), &media.settings.uri.default_path);
     let place = uri.clone();
-    let room = media.recording_room.clone();
-    let open = Arc::new(move || open(&place, &room));
-    let spec = recorder(make.id.to_string(), profile, open, WriterOptions::default());
+    let (room, roots) = (media.recording_room.clone(), media.roots.clone());
+    let open = Arc::new(move || open(&place, &roots, &room));
+    let spec = recorder(make.id.to_string(), profile, open, media.writing);
     let element = pipeline.add(spec).await?;
     take_what_fits(&element, profile);
     tracing::info!(endpoint = %make.id, uri = without_password(&uri), ?profile, "recorder created");
@@ -53,9 +53,9 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
 }
 
 /// On the scribe's thread.
-fn open(uri: &str, room: &SpoolRoom) -> Result<Shelf, FilmError> {
+fn open(uri: &str, roots: &Roots, room: &SpoolRoom) -> Result<Shelf, FilmError> {
     if !is_web(uri) {
-        return Ok(Target::Path(path_of(uri)?).into());
+        return Ok(Target::Inside(path_of(uri)?, roots.clone()).into());
     }
     let (delivery, arrival) = delivery::send(uri, room)?;
     let complete = Box::new(|| Ok(arrival.wait()?));

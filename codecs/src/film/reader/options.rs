@@ -4,10 +4,9 @@
 //! never know what is read.
 
 use crate::coder::Largest;
-use crate::film::Scheme;
 use crate::film::ffmpeg::Origin;
+use crate::film::{Roots, Scheme};
 use std::ffi::CStr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// A camera that sends nothing for so long has stalled.
@@ -26,8 +25,7 @@ pub enum RtspTransport {
 pub struct OpenOptions {
     /// What URIs may begin with; what a server or a playlist leads to as well.
     pub schemes: Vec<Scheme>,
-    /// Files must lie below this directory, links resolved; relative paths begin there.
-    pub root: Option<PathBuf>,
+    pub roots: Roots,
     /// How long opening may take altogether.
     pub open_patience: Duration,
     /// How long a single unit, or a seek, may take.
@@ -44,11 +42,11 @@ pub struct OpenOptions {
 }
 
 impl Default for OpenOptions {
-    /// All schemes and no root: who serves strangers says what they may open.
+    /// All schemes, and files anywhere: who serves strangers says what they may open.
     fn default() -> Self {
         OpenOptions {
             schemes: Scheme::ALL.to_vec(),
-            root: None,
+            roots: Roots::anywhere(),
             open_patience: Duration::from_secs(20),
             read_patience: Duration::from_secs(15),
             rtsp_transport: RtspTransport::default(),

@@ -6,10 +6,12 @@
 //! Keys of Rivero alone: `mediaServer.media.workers` (the number of media worker threads, default one per core)
 //! and `mediaServer.media.placement` (`pipeline`, the default: elements stay with their pipeline's worker while it has
 //! room; `spread`: they go round all workers), `mediaServer.media.coders` and `mediaServer.media.convertersPerPipeline` (see
-//! [`ServerSettings`]), `mediaServer.media.bitrate` (see [`ServerSettings::bitrate_policy`]) and `mediaServer.media.modern` (`true`, the default, or `false`: answers are Kurento's).
+//! [`ServerSettings`]), `mediaServer.media.bitrate` (see [`ServerSettings::bitrate_policy`]) and `mediaServer.media.modern` (`true`, the default, or `false`: answers are Kurento's),
+//! `mediaServer.media.fileRoots` and `mediaServer.media.recordingSync` (see [`FileSettings`]).
 //! `mediaServer.demo.recordings` is a directory (see [`ServerSettings::recordings`]).
 
 mod element;
+mod files;
 mod sdp;
 mod server;
 mod webrtc;
@@ -21,6 +23,7 @@ pub use element::{
     BaseRtpSettings, CompositeSettings, ElementSettings, GapsFix, HttpSettings, MediaElementSettings, PlayerSettings,
     RecorderSettings, UriSettings,
 };
+pub use files::FileSettings;
 pub use sdp::{BadCodec, ConfiguredCodec, SdpSettings};
 pub use server::{
     RegistrarSettings, ResourceSettings, SecureSettings, ServerSettings, SettingsError, WebSocketSettings,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Section;
+use super::{FileSettings, Section};
 use crate::config::Line;
 use crate::config::tree::Tree;
 
@@ -29,6 +29,7 @@ pub struct ServerSettings {
     pub bitrate_policy: BitratePolicy,
     /// Whether answers take what newer peers offer beyond Kurento's set: RTX, transport-wide feedback, mid, msid.
     pub modern: bool,
+    pub files: FileSettings,
     /// Where the server's own page records to, and shows recordings from; absolute, or relative to the main file.
     pub recordings: Option<PathBuf>,
     /// The directory of the main file.
@@ -133,6 +134,7 @@ impl ServerSettings {
                 .unwrap_or(256),
             bitrate_policy: bitrate_policy(tree, lines),
             modern: Section::new(tree, "mediaServer.media", lines).bool("modern").unwrap_or(true),
+            files: FileSettings::read(tree, lines),
             recordings: Section::new(tree, "mediaServer.demo", lines).file("recordings", tree.text("configPath")),
             config_path: PathBuf::from(tree.text("configPath").unwrap_or(".")),
         })

@@ -345,3 +345,26 @@ fn the_rule_for_bitrates_is_one_of_two() {
     assert_eq!(policy("bitrate=all"), (BitratePolicy::Slowest, 1));
     assert_eq!(policy("workers=1"), (BitratePolicy::Slowest, 0));
 }
+
+#[test]
+fn files_lie_anywhere_unless_directories_are_named() {
+    let read = |media: &str| {
+        let text = format!(
+            r#"{{"mediaServer": {{"net": {{"websocket": {{"port": 8888, "threads": 1}}}}, "media": {media}}}}}"#
+        );
+        let tree = Format::Json.parse(text.as_bytes()).expect("JSON");
+        let mut lines = Vec::new();
+        (ServerSettings::read(&tree, &mut lines).expect("valid").files, lines.len())
+    };
+    assert_eq!(read("{}"), (FileSettings { roots: None, sync: false }, 0));
+    let below = |roots: &[&str]| Some(roots.iter().map(PathBuf::from).collect::<Vec<_>>());
+    let named = read(r#"{"fileRoots": ["/", "/none/such"], "recordingSync": true}"#);
+    assert_eq!(named, (FileSettings { roots: below(&["/", "/none/such"]), sync: true }, 1));
+    assert_eq!(read(r#"{"fileRoots": "/"}"#).0.roots, below(&["/"]));
+    // What cannot be meant opens nothing.
+    for nowhere in [r#"["relative"]"#, "[]", r#""""#] {
+        let (files, warnings) = read(&format!(r#"{{"fileRoots": {nowhere}}}"#));
+        assert_eq!(files.roots, below(&[]), "{nowhere}");
+        assert!(warnings > 0, "{nowhere}");
+    }
+}
