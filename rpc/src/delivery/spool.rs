@@ -7,37 +7,35 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
 pub struct Spool {
     file: File,
     state: Mutex<State>,
     /// More has been written, or no more will be.
     news: Condvar,
-    /// Nothing ever wakes who rests.
-    rest: Condvar,
 }
 
 struct State {
     claim: Claim,
     length: u64,
     ended: bool,
-    refused: bool,
+    /// Why nobody wants it any more.
+    refused: Option<String>,
 }
 
 impl Spool {
     pub fn new(room: &SpoolRoom) -> io::Result<Self> {
-        let state = State { claim: room.claim(), length: 0, ended: false, refused: false };
+        let state = State { claim: room.claim(), length: 0, ended: false, refused: None };
         let file = tempfile::tempfile()?;
-        Ok(Spool { file, state: Mutex::new(state), news: Condvar::new(), rest: Condvar::new() })
+        Ok(Spool { file, state: Mutex::new(state), news: Condvar::new() })
     }
 
     /// To be called by one side only.
     pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let length = {
             let mut state = lock(&self.state);
-            if state.refused {
-                return Err(io::Error::other("the server does not take the recording"));
+            if let Some(why) = &state.refused {
+                return Err(io::Error::other(format!("the server does not take the recording: {why}")));
             }
             state.claim.grow(bytes.len() as u64).map_err(|_| io::ErrorKind::StorageFull)?;
             state.length
@@ -58,13 +56,8 @@ impl Spool {
     }
 
     /// Nobody wants it any more: what is appended from now on fails.
-    pub fn refuse(&self) {
-        lock(&self.state).refused = true;
-    }
-
-    pub fn rest(&self, time: Duration) {
-        let state = lock(&self.state);
-        drop(self.rest.wait_timeout_while(state, time, |_| true));
+    pub fn refuse(&self, why: String) {
+        lock(&self.state).refused = Some(why);
     }
 }
 

@@ -4,10 +4,10 @@ use super::face::{ElementFace, Role, element, parent_pipeline};
 use super::media::Media;
 use super::uri_endpoint::{normalise, without_password};
 use crate::bindings::{Answer, Bindings, Call, Made, Make};
-use crate::delivery;
+use crate::delivery::{self, RealPace};
 use crate::error::Error;
 use crate::objects::Object;
-use rivero_codecs::film::{FilmError, Format, Roots, SpoolRoom, Target, path_of};
+use rivero_codecs::film::{FilmError, Format, Target, path_of};
 use rivero_codecs::player::PlayState;
 use rivero_codecs::recorder::{Profile, RecorderCommand, Shelf, recorder, take_what_fits};
 use rivero_engine::Element;
@@ -42,8 +42,8 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
     let pipeline = parent_pipeline(&make)?;
     let uri = normalise(make.args.string("uri"), &media.settings.uri.default_path);
     let place = uri.clone();
-    let (room, roots) = (media.recording_room.clone(), media.roots.clone());
-    let open = Arc::new(move || open(&place, &roots, &room));
+    let shared = media.clone();
+    let open = Arc::new(move || open(&place, &shared));
     let spec = recorder(make.id.to_string(), profile, open, media.writing);
     let element = pipeline.add(spec).await?;
     take_what_fits(&element, profile);
@@ -53,11 +53,12 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
 }
 
 /// On the scribe's thread.
-fn open(uri: &str, roots: &Roots, room: &SpoolRoom) -> Result<Shelf, FilmError> {
+fn open(uri: &str, media: &Media) -> Result<Shelf, FilmError> {
     if !is_web(uri) {
-        return Ok(Target::Inside(path_of(uri)?, roots.clone()).into());
+        return Ok(Target::Inside(path_of(uri)?, media.roots.clone()).into());
     }
-    let (delivery, arrival) = delivery::send(uri, room)?;
+    let pace = Arc::new(RealPace(media.engine.clock().clone()));
+    let (delivery, arrival) = delivery::send(uri, &media.recording_room, pace)?;
     let complete = Box::new(|| Ok(arrival.wait()?));
     Ok(Shelf { target: Target::Stream(Box::new(delivery)), complete })
 }
