@@ -142,6 +142,78 @@ fn opus_conceals_what_is_lost() {
     assert_eq!(channel(&sounds, 0).len(), 48_000);
 }
 
+/// A second of a tone in narrow band, by frames.
+#[cfg(feature = "amr")]
+fn amr(hz: f64) -> Vec<rivero_codecs::coder::EncodedFrame> {
+    let encoder = AudioEncoder::new(Codec::AmrNb, AudioSettings::usual(Codec::AmrNb));
+    let mut frames = Vec::new();
+    encoder.and_then(|mut encoder| encoder.encode(&tone(8000, 1, hz, 0, 8000), &mut frames)).expect("AMR is encoded");
+    frames
+}
+
+#[cfg(feature = "amr")]
+#[test]
+fn amr_keeps_the_level_of_a_steady_tone() {
+    for hz in [200.0, 440.0, 1000.0] {
+        let mut decoder = AudioDecoder::new(Codec::AmrNb, 8000, 1, &[]).unwrap();
+        let mut sounds = Vec::new();
+        for frame in amr(hz) {
+            decoder.decode(&frame.data, frame.at, &mut sounds).unwrap();
+        }
+        let loud = amplitude(&channel(&sounds, 0)[4000..], 8000, hz);
+        assert!((0.3..0.36).contains(&loud), "{hz} Hz: {loud} of 0.333");
+    }
+}
+
+#[cfg(feature = "amr")]
+#[test]
+fn amr_conceals_what_is_lost_or_marked_as_damaged() {
+    for damaged in [false, true] {
+        let mut decoder = AudioDecoder::new(Codec::AmrNb, 8000, 1, &[]).unwrap();
+        let mut sounds = Vec::new();
+        for (number, frame) in amr(440.0).iter().enumerate() {
+            let before = sounds.len();
+            if number == 25 && damaged {
+                // The quality bit (RFC 4867, section 5.3), and what a damaged frame may look like.
+                let bad: Vec<u8> = [frame.data[0] & !4].into_iter().chain([0xff; 31]).collect();
+                decoder.decode(&bad, frame.at, &mut sounds).unwrap();
+            } else if number == 25 {
+                decoder.conceal(150, frame.at, &mut sounds).unwrap();
+            } else {
+                decoder.decode(&frame.data, frame.at, &mut sounds).unwrap();
+            }
+            assert_eq!(sounds[before..].iter().map(Sound::frames).sum::<usize>(), 160);
+        }
+        let made_up = &channel(&sounds, 0)[25 * 160..26 * 160];
+        let level = (2.0 * made_up.iter().map(|s| s * s).sum::<f64>() / 160.0).sqrt();
+        assert!((0.15..0.4).contains(&level), "damaged {damaged}: the tone goes on through the loss, at {level}");
+    }
+}
+
+#[cfg(feature = "amr")]
+#[test]
+fn amr_goes_on_with_the_noise_of_a_silence() {
+    let mut decoder = AudioDecoder::new(Codec::AmrNb, 8000, 1, &[]).unwrap();
+    let mut sounds = Vec::new();
+    // OpenCORE's encoder made it of noise.
+    let silence = [0x44, 0x26, 0xd1, 0xf3, 0x6c, 0x7e];
+    for second in 0..4 {
+        decoder.decode(&silence, MediaTime::from_millis(second * 160), &mut sounds).unwrap();
+        assert!(decoder.is_silent());
+        decoder.conceal(7 * 160, MediaTime::from_millis(second * 160 + 20), &mut sounds).unwrap();
+    }
+    let noise = channel(&sounds, 0);
+    assert_eq!(noise.len(), 4 * 8 * 160);
+    for part in noise[1280..].chunks_exact(160) {
+        let level = (part.iter().map(|s| s * s).sum::<f64>() / 160.0).sqrt();
+        assert!((0.0005..0.02).contains(&level), "{level}");
+    }
+    decoder.decode(&amr(440.0)[0].data, MediaTime::from_millis(700), &mut sounds).unwrap();
+    assert!(!decoder.is_silent());
+    assert!(decoder.decode(&silence[..5], MediaTime::ZERO, &mut sounds).is_err(), "too short");
+    assert!(decoder.decode(&[9 << 3 | 4; 40], MediaTime::ZERO, &mut sounds).is_err(), "of another system");
+}
+
 #[test]
 fn other_codecs_conceal_with_silence() {
     let mut decoder = AudioDecoder::new(Codec::Pcmu, 8000, 1, &[]).unwrap();

@@ -25,6 +25,7 @@ pub(super) fn decoder(codec: Codec) -> Option<&'static CStr> {
         // libspeex writes its complaints about the data to standard error.
         Codec::Speex => c"speex",
         Codec::Gsm => c"libgsm",
+        // Only in builds without OpenCORE's.
         Codec::AmrNb => c"amrnb",
         Codec::AmrWb => c"amrwb",
         Codec::Aac => c"aac",

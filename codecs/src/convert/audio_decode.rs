@@ -43,6 +43,8 @@ impl AudioDecode {
             tracing::debug!(codec = self.decoder.codec().name(), "a frame is not decoded: {why}");
             self.lost = true;
         }
+        // Who is silent sends less; what belongs between is made up as if it were lost.
+        self.lost |= self.decoder.is_silent();
         self.hand_on(*entered, out);
     }
 

@@ -4,7 +4,9 @@
 use crate::look::worst_block;
 use crate::signal::{amplitude, channel, noise, picture};
 use crate::stage::{End, Stage};
-use crate::streams::{Camera, Peer, caps, stamp, tone};
+use crate::streams::{Camera, Packer, Peer, caps, stamp, tone};
+use bytes::Bytes;
+use rivero_codecs::coder::EncodedFrame;
 use rivero_codecs::convert::raw;
 use rivero_engine::{Body, Caps, Codec, CodingSettings, Feedback, MediaKind, MediaTime, Packet, Picture};
 use std::sync::Arc;
@@ -367,4 +369,28 @@ fn viewers_who_say_the_same_in_other_words_share_an_encoder() {
     assert!(two.packets().len() >= 4 && zero.packets().len() >= 4);
     let dot = stage.bench.run(stage.source.pipeline().dot());
     assert_eq!(dot.matches("Encoder").count(), 2, "one for each way of packing: {dot}");
+}
+
+/// AMR's senders say that they are silent every 160 ms, and nothing between (3GPP TS 26.093).
+#[test]
+fn a_silence_that_is_announced_keeps_its_noise() {
+    let from = caps(Codec::AmrNb);
+    let mut stage = Stage::new(MediaKind::Audio);
+    let end = stage.sink(&caps(Codec::Pcmu));
+    let mut packer = Packer::new(&from);
+    let mut at = MediaTime::from_millis(1000);
+    for _ in 0..20 {
+        let data = Bytes::from_static(&[0x44, 0x26, 0xd1, 0xf3, 0x6c, 0x7e]);
+        let packets = packer.pack(&EncodedFrame { data, at, key: true });
+        stage.send(at, packets);
+        at = at + Duration::from_millis(160);
+    }
+    let heard: Vec<_> =
+        Peer::new(&caps(Codec::Pcmu)).listen(&end.packets()).into_iter().flat_map(|(_, sounds)| sounds).collect();
+    let samples = channel(&heard, 0);
+    assert!(samples.len() > 8000 * 28 / 10, "{} samples", samples.len());
+    for (number, part) in samples[1600..].chunks_exact(160).enumerate() {
+        let level = (part.iter().map(|s| s * s).sum::<f64>() / 160.0).sqrt();
+        assert!(level > 0.0003, "after {} ms: {level}", 200 + number * 20);
+    }
 }

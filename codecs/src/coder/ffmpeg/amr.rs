@@ -1,5 +1,6 @@
-//! AMR encoders, which FFmpeg lacks here: OpenCORE's for narrow band, VisualOn's for wide band. Both are Apache-2.0.
-//! Enters: 20 ms of samples. Leaves: one frame in storage format (RFC 4867, section 5.3), header byte included.
+//! AMR by other libraries than FFmpeg: OpenCORE's for narrow band, VisualOn's for wide band. Both are Apache-2.0.
+//! Encoders, which FFmpeg lacks here: enters 20 ms of samples, leaves one frame in storage format (RFC 4867, section 5.3), header byte
+//! included. A decoder of narrow band, the other way round: FFmpeg's takes up to half of a steady tone away, and conceals nothing.
 
 use rivero_engine::Codec;
 
@@ -9,7 +10,7 @@ pub(in crate::coder) fn has_amr_encoder(codec: Codec) -> bool {
 }
 
 #[cfg(feature = "amr")]
-pub(in crate::coder) use linked::AmrEncoder;
+pub(in crate::coder) use linked::{AmrDecoder, AmrEncoder};
 
 #[cfg(feature = "amr")]
 mod linked {
@@ -28,6 +29,9 @@ mod linked {
             out: *mut u8,
             force_speech: c_int,
         ) -> c_int;
+        fn Decoder_Interface_init() -> *mut c_void;
+        fn Decoder_Interface_exit(state: *mut c_void);
+        fn Decoder_Interface_Decode(state: *mut c_void, frame: *const u8, out: *mut c_short, bad: c_int);
     }
 
     #[link(name = "vo-amrwbenc")]
@@ -91,6 +95,76 @@ mod linked {
         }
     }
 
+    /// Bytes of speech in each frame type: the modes, then comfort noise.
+    const SPEECH: [usize; 9] = [12, 13, 15, 17, 19, 20, 26, 31, 5];
+    const SILENCE: u8 = 8;
+    /// A frame that holds nothing: it was lost, or silence goes on.
+    const NOTHING: u8 = 15;
+
+    /// Of narrow band: 160 samples a frame at 8 kHz, mono.
+    pub(in crate::coder) struct AmrDecoder {
+        state: NonNull<c_void>,
+        silent: bool,
+    }
+
+    // SAFETY: as for the encoder.
+    unsafe impl Send for AmrDecoder {}
+
+    impl AmrDecoder {
+        /// None when there is no memory, or for another form.
+        pub(in crate::coder) fn new(codec: Codec, channels: u8) -> Option<Self> {
+            if (codec, channels) != (Codec::AmrNb, 1) {
+                return None;
+            }
+            // SAFETY: it takes no memory of ours, and returns a state or null.
+            let state = NonNull::new(unsafe { Decoder_Interface_init() })?;
+            Some(AmrDecoder { state, silent: false })
+        }
+
+        /// One frame; what the sender marked as damaged counts as lost. None for what is no frame.
+        pub(in crate::coder) fn decode(&mut self, frame: &[u8]) -> Option<[i16; 160]> {
+            let (header, speech) = frame.split_first()?;
+            let (kind, whole) = (header >> 3 & 15, header & 4 != 0);
+            if kind == NOTHING {
+                return Some(self.conceal());
+            }
+            let speech = speech.get(..*SPEECH.get(usize::from(kind))?)?;
+            if !whole {
+                return Some(self.conceal());
+            }
+            self.silent = kind == SILENCE;
+            Some(self.run(kind, speech))
+        }
+
+        /// Makes up 20 ms from what came before.
+        pub(in crate::coder) fn conceal(&mut self) -> [i16; 160] {
+            self.run(NOTHING, &[])
+        }
+
+        /// The sender has said that it is silent, and sends nothing until that changes (3GPP TS 26.093).
+        pub(in crate::coder) fn is_silent(&self) -> bool {
+            self.silent
+        }
+
+        fn run(&mut self, kind: u8, speech: &[u8]) -> [i16; 160] {
+            let mut frame = [0; 32];
+            frame[0] = kind << 3 | 4;
+            frame[1..=speech.len()].copy_from_slice(speech);
+            let mut out = [0; 160];
+            // SAFETY: the state is this library's. It reads the header, which is of a known type, and what belongs to that type, 31 bytes
+            // at most; it writes 160 samples.
+            unsafe { Decoder_Interface_Decode(self.state.as_ptr(), frame.as_ptr(), out.as_mut_ptr(), 0) };
+            out
+        }
+    }
+
+    impl Drop for AmrDecoder {
+        fn drop(&mut self) {
+            // SAFETY: ours, of this library, and not used any more.
+            unsafe { Decoder_Interface_exit(self.state.as_ptr()) }
+        }
+    }
+
     impl Drop for AmrEncoder {
         fn drop(&mut self) {
             // SAFETY: ours, of the library called, and not used any more.
@@ -105,7 +179,7 @@ mod linked {
 }
 
 #[cfg(not(feature = "amr"))]
-pub(in crate::coder) use absent::AmrEncoder;
+pub(in crate::coder) use absent::{AmrDecoder, AmrEncoder};
 
 #[cfg(not(feature = "amr"))]
 mod absent {
@@ -122,6 +196,27 @@ mod absent {
         }
 
         pub(in crate::coder) fn encode(&mut self, _: &[i16]) -> Option<Vec<u8>> {
+            match *self {}
+        }
+    }
+
+    /// Cannot be made in this build: FFmpeg decodes.
+    pub(in crate::coder) enum AmrDecoder {}
+
+    impl AmrDecoder {
+        pub(in crate::coder) fn new(_: rivero_engine::Codec, _: u8) -> Option<Self> {
+            None
+        }
+
+        pub(in crate::coder) fn decode(&mut self, _: &[u8]) -> Option<[i16; 160]> {
+            match *self {}
+        }
+
+        pub(in crate::coder) fn conceal(&mut self) -> [i16; 160] {
+            match *self {}
+        }
+
+        pub(in crate::coder) fn is_silent(&self) -> bool {
             match *self {}
         }
     }

@@ -11,7 +11,7 @@ mod swr;
 mod sws;
 mod vpx;
 
-pub(super) use amr::{AmrEncoder, has_amr_encoder};
+pub(super) use amr::{AmrDecoder, AmrEncoder, has_amr_encoder};
 pub(crate) use context::{CodecContext, Received};
 pub(super) use context::{EncodedPacket, VideoShape};
 pub(crate) use frame::Frame;
