@@ -66,6 +66,13 @@ impl Claim {
         self.length += more;
         Ok(())
     }
+
+    /// By so many bytes, of those that it has.
+    pub fn shrink(&mut self, less: u64) {
+        debug_assert!(less <= self.length, "no more can be given back than was taken");
+        self.length -= less;
+        self.room.free.fetch_add(less, Ordering::Relaxed);
+    }
 }
 
 /// A file without a name.

@@ -55,6 +55,10 @@ impl Courier<'_> {
                 }
                 Attempt::Failed(why) => why,
             };
+            if !self.spool.is_whole() {
+                tracing::error!("a recording breaks off, too long to be sent once more: {why}");
+                return Err(io::Error::other(why));
+            }
             if self.spool.has_ended() {
                 let now = self.pace.now();
                 if now.since(*over_since.get_or_insert(now)) >= PATIENCE {

@@ -2,8 +2,8 @@
 //!
 //! Enters: bytes of a recording, in their order. Leaves: one request with all of them. What was written stays in a temporary file
 //! without a name until the server has accepted it: when the connection fails, the request is made again from the beginning, so
-//! that the outage of a minute loses nothing. Nothing is left of the file when the process ends. It must never know what the bytes
-//! mean, or who records.
+//! that the outage of a minute loses nothing. A recording that outgrows the room for that file is sent on all the same, but an
+//! outage ends it then. Nothing is left of the file when the process ends. It must never know what the bytes mean, or who records.
 //!
 //! - `spool`: the file between the one who writes and the one who sends.
 //! - `courier`: the thread that sends, again and again.

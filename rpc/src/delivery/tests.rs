@@ -151,12 +151,70 @@ fn who_is_refused_is_told() {
 }
 
 #[test]
-fn a_recording_is_as_large_as_its_room() {
+fn a_recording_that_nobody_takes_is_as_large_as_its_room() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut delivery, _arrival) =
         send(&format!("http://{}/", listener.local_addr().unwrap()), &room(), at_once()).unwrap();
     delivery.write_all(&vec![0; 1 << 20]).unwrap();
     assert_eq!(delivery.write_all(b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+}
+
+/// Chunks until so many bytes have come.
+fn some_chunks(stream: &mut BufReader<TcpStream>, bytes: usize, all: &mut Vec<u8>) {
+    let enough = all.len() + bytes;
+    while all.len() < enough {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        let length = usize::from_str_radix(line.trim(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        stream.read_exact(&mut chunk).unwrap();
+        all.extend_from_slice(&chunk[..length]);
+    }
+}
+
+#[test]
+fn a_recording_that_is_taken_may_be_larger_than_its_room() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let room = room();
+    let (mut delivery, arrival) = send(&url, &room, at_once()).unwrap();
+    let mut stream = BufReader::new(listener.accept().unwrap().0);
+    head(&mut stream);
+    say(&mut stream, "HTTP/1.1 100 Continue\r\n\r\n");
+    let (mut sent, mut taken) = (Vec::new(), Vec::new());
+    for number in 0..40_u8 {
+        let piece = vec![number; 100_000];
+        delivery.write_all(&piece).unwrap();
+        sent.extend_from_slice(&piece);
+        some_chunks(&mut stream, piece.len(), &mut taken);
+        assert!(room.taken() <= 1 << 20, "{}", room.taken());
+    }
+    drop(delivery);
+    taken.extend(chunks(&mut stream));
+    say(&mut stream, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+    arrival.wait().unwrap();
+    assert!(taken == sent, "every byte, once");
+    assert_eq!(room.taken(), 0);
+}
+
+#[test]
+fn what_has_outgrown_its_room_is_not_sent_once_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (mut delivery, arrival) = send(&url, &room(), at_once()).unwrap();
+    let mut stream = BufReader::new(listener.accept().unwrap().0);
+    head(&mut stream);
+    say(&mut stream, "HTTP/1.1 100 Continue\r\n\r\n");
+    for number in 0..20_u8 {
+        delivery.write_all(&vec![number; 100_000]).unwrap();
+        some_chunks(&mut stream, 100_000, &mut Vec::new());
+    }
+    drop(stream);
+    // That the connection broke is noticed when more is to be sent.
+    while delivery.write_all(&[0; 1000]).is_ok() {
+        std::thread::yield_now();
+    }
+    arrival.wait().unwrap_err();
 }
 
 #[test]

@@ -19,10 +19,6 @@ use std::time::SystemTime;
 const MOST_SPOOLED: u64 = 1 << 30;
 const MOST_SPOOLED_BY_ALL: u64 = 4 << 30;
 
-/// The same of recordings that go to a server: some hours each.
-const MOST_RECORDED: u64 = 16 << 30;
-const MOST_RECORDED_BY_ALL: u64 = 64 << 30;
-
 pub struct MediaOptions {
     pub engine: Engine,
     pub settings: ElementSettings,
@@ -61,7 +57,7 @@ impl Media {
             writing: WriterOptions { sync: options.files.sync, ..WriterOptions::default() },
             webrtc: options.webrtc,
             dot_folder: options.dot_folder,
-            recording_room: SpoolRoom::new(MOST_RECORDED, MOST_RECORDED_BY_ALL),
+            recording_room: SpoolRoom::new(options.files.spool / 4, options.files.spool),
             films: FilmTally::default(),
             objects: Mutex::default(),
             server: OnceLock::new(),

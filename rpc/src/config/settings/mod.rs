@@ -7,7 +7,7 @@
 //! and `mediaServer.media.placement` (`pipeline`, the default: elements stay with their pipeline's worker while it has
 //! room; `spread`: they go round all workers), `mediaServer.media.coders` and `mediaServer.media.convertersPerPipeline` (see
 //! [`ServerSettings`]), `mediaServer.media.bitrate` (see [`ServerSettings::bitrate_policy`]) and `mediaServer.media.modern` (`true`, the default, or `false`: answers are Kurento's),
-//! `mediaServer.media.fileRoots` and `mediaServer.media.recordingSync` (see [`FileSettings`]).
+//! `mediaServer.media.fileRoots`, `recordingSync` and `recordingSpool` (see [`FileSettings`]).
 //! `mediaServer.demo.recordings` is a directory (see [`ServerSettings::recordings`]).
 
 mod element;

@@ -356,10 +356,10 @@ fn files_lie_anywhere_unless_directories_are_named() {
         let mut lines = Vec::new();
         (ServerSettings::read(&tree, &mut lines).expect("valid").files, lines.len())
     };
-    assert_eq!(read("{}"), (FileSettings { roots: None, sync: false }, 0));
+    assert_eq!(read("{}"), (FileSettings { roots: None, sync: false, spool: 16 << 30 }, 0));
     let below = |roots: &[&str]| Some(roots.iter().map(PathBuf::from).collect::<Vec<_>>());
-    let named = read(r#"{"fileRoots": ["/", "/none/such"], "recordingSync": true}"#);
-    assert_eq!(named, (FileSettings { roots: below(&["/", "/none/such"]), sync: true }, 1));
+    let named = read(r#"{"fileRoots": ["/", "/none/such"], "recordingSync": true, "recordingSpool": 64}"#);
+    assert_eq!(named, (FileSettings { roots: below(&["/", "/none/such"]), sync: true, spool: 64 << 20 }, 1));
     assert_eq!(read(r#"{"fileRoots": "/"}"#).0.roots, below(&["/"]));
     // What cannot be meant opens nothing.
     for nowhere in [r#"["relative"]"#, "[]", r#""""#] {
