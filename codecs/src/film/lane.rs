@@ -56,6 +56,8 @@ pub(super) struct Lane {
     last_dts: Option<i64>,
     last_step: i64,
     pub units: u64,
+    /// Of its last unit, from the recording's beginning.
+    pub end: Duration,
 }
 
 impl Lane {
@@ -69,6 +71,7 @@ impl Lane {
             last_dts: None,
             last_step: 0,
             units: 0,
+            end: Duration::ZERO,
         }
     }
 

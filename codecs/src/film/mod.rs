@@ -10,6 +10,7 @@
 //!
 //! `ffmpeg` holds all that touches FFmpeg's memory; outside of it stands no `unsafe`.
 
+mod afterwards;
 mod decoder;
 mod error;
 mod ffmpeg;

@@ -1,8 +1,9 @@
 //! A recording: coded media into a file that is whole at every moment.
 //!
 //! WebM and Matroska go out in clusters, MP4 in fragments, each closed and handed to the system after less than half a second; with
-//! what waits to be put in order, a file that ends abruptly plays up to a second before that, wherever a write breaks off. [`Writer::finish`] adds what is known only
-//! then: WebM's duration and its index (cues), MP4's index of fragments, FLV's duration.
+//! what waits to be put in order, a file that ends abruptly plays up to a second before that, wherever a write breaks off.
+//! [`Writer::finish`] adds what is known only then: WebM's duration and its index (cues), MP4's durations and its index of fragments,
+//! FLV's duration; tracks that never came are taken out of the head.
 //!
 //! Times are the caller's and become the recording's: what is missing stays missing, and no track drifts against another. The first
 //! unit is at zero.
@@ -12,6 +13,7 @@
 //! may change in size: each key frame says its own, and the container keeps the first.
 
 use super::FilmError;
+use super::afterwards::{self, Came};
 use super::ffmpeg::{Channel, Output, explain};
 use super::lane::{Lane, Waiting, WriterTrack, check_track};
 use super::roots::Roots;
@@ -22,6 +24,7 @@ use rivero_engine::{Codec, MediaKind, MediaTime};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -130,13 +133,14 @@ pub struct Writer {
     /// Until the header is written.
     channel: Option<Channel>,
     output: Option<Output>,
+    /// The same file once more, to complete its head.
+    head: Option<File>,
     waiting_bytes: usize,
     first: Option<MediaTime>,
     origin: MediaTime,
     newest: MediaTime,
     flushed: MediaTime,
     dirty: bool,
-    end: Duration,
     left_out: u64,
 }
 
@@ -153,11 +157,11 @@ impl Writer {
         for track in &tracks {
             check_track(format, track)?;
         }
-        let channel = match target {
+        let (channel, head) = match target {
             Target::Path(path) => create_file(&path, &Roots::anywhere(), options.sync)?,
             Target::Inside(path, roots) => create_file(&path, &roots, options.sync)?,
-            Target::File(medium) => Channel::File(Sheet::new(medium, options.sync)),
-            Target::Stream(stream) => Channel::Pipe(stream),
+            Target::File(medium) => (Channel::File(Sheet::new(medium, options.sync)), None),
+            Target::Stream(stream) => (Channel::Pipe(stream), None),
         };
         Ok(Writer {
             format,
@@ -165,13 +169,13 @@ impl Writer {
             lanes: tracks.into_iter().map(Lane::new).collect(),
             channel: Some(channel),
             output: None,
+            head,
             waiting_bytes: 0,
             first: None,
             origin: MediaTime::ZERO,
             newest: MediaTime::ZERO,
             flushed: MediaTime::ZERO,
             dirty: false,
-            end: Duration::ZERO,
             left_out: 0,
         })
     }
@@ -214,9 +218,16 @@ impl Writer {
             if let Err(cause) = output.end() {
                 return Err(why(output, cause));
             }
+            if let Some(file) = &self.head {
+                let came: Vec<_> = self.lanes.iter().map(|lane| Came { units: lane.units, end: lane.end }).collect();
+                afterwards::correct(file, self.format, &came)?;
+                if self.options.sync {
+                    file.sync_data()?;
+                }
+            }
         }
         Ok(Summary {
-            duration: self.end,
+            duration: self.lanes.iter().map(|lane| lane.end).max().unwrap_or_default(),
             bytes: self.output.as_ref().map_or(0, Output::written),
             units: self.lanes.iter().map(|lane| lane.units).collect(),
             left_out: self.left_out,
@@ -294,22 +305,24 @@ impl Writer {
             }
             lane.units += 1;
             self.dirty = true;
-            self.end = self.end.max(until);
+            lane.end = lane.end.max(until);
         }
     }
 }
 
-fn create_file(path: &Path, roots: &Roots, sync: bool) -> Result<Channel, FilmError> {
+fn create_file(path: &Path, roots: &Roots, sync: bool) -> Result<(Channel, Option<File>), FilmError> {
     let file = roots.create(path)?;
     if !file.metadata()?.is_file() {
         // A pipe or a device: what goes there stays as it is.
-        return Ok(Channel::Pipe(Box::new(file)));
+        return Ok((Channel::Pipe(Box::new(file)), None));
     }
     if sync && let Some(directory) = path.parent() {
         // That there is such a file survives a power cut too.
         File::open(directory)?.sync_all()?;
     }
-    Ok(Channel::File(Sheet::new(Box::new(file), sync)))
+    // Where one may write and not read, the head stays as it is. Not by its path, which may lead elsewhere by now.
+    let head = File::options().read(true).write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok();
+    Ok((Channel::File(Sheet::new(Box::new(file), sync)), head))
 }
 
 /// What is wrong, in the system's words if it has any.

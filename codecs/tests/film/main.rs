@@ -4,9 +4,12 @@
 
 mod crash;
 mod hostile;
+mod independent;
 mod killed;
 mod make;
 mod matrix;
+#[path = "../readers/mod.rs"]
+mod readers;
 mod recording;
 #[path = "../signal/mod.rs"]
 mod signal;
