@@ -16,8 +16,8 @@ if [ "$#" -eq 0 ]; then
   [ "${PIPESTATUS[0]}" -eq 0 ] || bad=1
 fi
 
-# The binary that cargo test has built beside the tests; this names it and does nothing when it is fresh.
-if cargo build --locked; then
+# The binary and the examples that cargo test has built beside the tests; this names them and does nothing when they are fresh.
+if cargo build --locked && cargo build --locked --workspace --examples; then
   (cd tests/node && node --test --test-concurrency=1 --test-reporter=spec "$@") 2>&1 | tee -a "$log"
   [ "${PIPESTATUS[0]}" -eq 0 ] || bad=1
 else

@@ -35,19 +35,20 @@ export const CALLS = () => {
 
   /**
    * Without `perform` the camera and the microphone are sent; `send: false` sends nothing, `receive: false` takes nothing. Of each
-   * kind that `codecs` names only that codec is offered ({ video: 'VP8', audio: 'opus' }).
+   * kind that `codecs` names only that codec is offered ({ video: 'VP8', audio: 'opus' }). `source` names a function of the page that
+   * makes the stream, and `kinds` what is offered at all.
    */
-  window.begin = async (name, { send = true, receive = true, channel, codecs = {}, ...acting } = {}) => {
+  window.begin = async (name, { send = true, receive = true, channel, codecs = {}, kinds = ['audio', 'video'], source, ...acting } = {}) => {
     const peer = new RTCPeerConnection();
     const back = new MediaStream();
     show(`remote_${name}`, back);
     peer.ontrack = ({ track }) => back.addTrack(track);
     let stream;
     if (send) {
-      stream = acting.perform ? perform(acting.perform) : await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240, frameRate: 25 } });
+      stream = source ? await window[source]() : acting.perform ? perform(acting.perform) : await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240, frameRate: 25 } });
       show(`local_${name}`, stream);
     }
-    for (const kind of ['audio', 'video']) {
+    for (const kind of kinds) {
       const track = stream?.getTracks().find((t) => t.kind === kind);
       const transceiver = peer.addTransceiver(track ?? kind, { direction: send ? (receive ? 'sendrecv' : 'sendonly') : 'recvonly', streams: stream ? [stream] : [] });
       const only = ({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codecs[kind]}`.toLowerCase();
