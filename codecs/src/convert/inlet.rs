@@ -137,7 +137,8 @@ impl Inlet {
             self.ready.push_back(Arrival::Jump);
         }
         let moment = Moment { timestamp: rtp.timestamp, at: mapped.at, entered: packet.entered };
-        if self.moments[0].is_none_or(|newest| newest.timestamp != moment.timestamp) {
+        let holds = !rtp.payload.is_empty();
+        if holds && self.moments[0].is_none_or(|newest| newest.timestamp != moment.timestamp) {
             self.moments = [Some(moment), self.moments[0]];
         }
         let piece =

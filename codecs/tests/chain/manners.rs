@@ -174,6 +174,31 @@ fn a_key_frame_that_comes_spoilt_is_asked_for_at_once_and_a_whole_one_waits_for_
     assert_eq!(pictures(&end).len(), 1, "nothing before it is of any use");
 }
 
+/// Padding that came too late to be left out of the numbering.
+#[test]
+fn a_packet_that_only_fills_the_path_costs_nothing() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let mut stage = Stage::new(MediaKind::Video);
+        let end = stage.sink(&raw(MediaKind::Video).unwrap());
+        let mut camera = camera(codec);
+        shoot(&mut stage, &mut camera, 0..2);
+        stage.heard();
+        for number in 2..12 {
+            let picture = picture(WIDE, HIGH, number);
+            let mut packets = camera.shoot(&picture, false);
+            camera.packer.sequence += 1;
+            let mut empty = packets[0].clone().key(false);
+            let (ssrc, timestamp) = (camera.packer.ssrc, stamp(&empty));
+            let (sequence, payload) = (camera.packer.sequence, Bytes::new());
+            empty.body = Body::Rtp(Arc::new(rivero_engine::Rtp { ssrc, sequence, timestamp, marker: false, payload }));
+            packets.push(empty);
+            stage.send(picture.at, packets);
+        }
+        assert_eq!(stage.key_requests(), 0, "{codec:?}");
+        assert!(pictures(&end).len() >= 11, "{codec:?}");
+    }
+}
+
 /// What waited for a packet that was sent again is late by no fault of the encoder.
 #[test]
 fn pictures_that_a_network_held_up_are_encoded() {
