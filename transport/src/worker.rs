@@ -201,7 +201,7 @@ impl Worker {
                 _ = self.stopped.changed() => break,
                 command = self.commands.recv() => match command {
                     Some(command) => {
-                        self.take_commands(&shard, command);
+                        take_commands(&mut self.commands, &shard, command);
                         // What reads the sockets of nodes that are gone ends now, before anybody wants their ports.
                         tokio::task::yield_now().await;
                     }
@@ -237,7 +237,7 @@ impl Worker {
                 biased;
                 _ = self.stopped.changed() => break,
                 command = self.commands.recv() => match command {
-                    Some(command) => self.take_commands(&shard, command),
+                    Some(command) => take_commands(&mut self.commands, &shard, command),
                     None => break,
                 },
                 Some(batch) = self.arrivals.recv() => shard.borrow_mut().accept(batch),
@@ -248,17 +248,6 @@ impl Worker {
         }
     }
 
-    fn take_commands(&mut self, shard: &RefCell<Shard>, first: Command) {
-        let mut shard = shard.borrow_mut();
-        let mut next = Some(first);
-        for _ in 0..=QUEUE {
-            let Some(command) = next else { break };
-            let removes = matches!(command, Command::Remove { .. });
-            shard.apply(command);
-            next = if removes { None } else { self.commands.try_recv().ok() };
-        }
-    }
-
     fn take_batches(&mut self, shard: &RefCell<Shard>, first: Batch) {
         let mut shard = shard.borrow_mut();
         shard.accept(first);
@@ -266,6 +255,22 @@ impl Worker {
             let Ok(batch) = self.arrivals.try_recv() else { break };
             shard.accept(batch);
         }
+    }
+}
+
+/// Takes what waits, the first being out of the queue already: no more than fits at a time, and nothing behind one that removes.
+fn take_commands(commands: &mut mpsc::Receiver<Command>, shard: &RefCell<Shard>, first: Command) {
+    let mut shard = shard.borrow_mut();
+    let mut command = first;
+    for left in (0..=QUEUE).rev() {
+        let removes = matches!(command, Command::Remove { .. });
+        shard.apply(command);
+        // What is taken out of the queue must be done: the last looks for no other.
+        if removes || left == 0 {
+            break;
+        }
+        let Ok(next) = commands.try_recv() else { break };
+        command = next;
     }
 }
 
@@ -316,4 +321,36 @@ impl Load {
 fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rivero_engine::node::NodeId;
+    use rivero_engine::time::ManualClock;
+
+    #[test]
+    fn no_command_is_lost_however_many_come_at_once() {
+        let shard = Shard::new(0, Arc::new(ManualClock::default()), Arc::new(|_| {}), Vec::new(), Rc::new(()));
+        let shard = RefCell::new(shard);
+        // As when more come while these are taken.
+        let (sender, mut commands) = mpsc::channel(4 * QUEUE);
+        let nobody = NodeId { worker: 0, index: 7, generation: 7 };
+        let mut answers = Vec::new();
+        for number in 0..4 * QUEUE {
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            let report = Command::Report { node: nobody, reply };
+            sender.try_send(report).unwrap_or_else(|_| panic!("there is room for {number}"));
+        }
+        let mut turns = 0;
+        while let Ok(first) = commands.try_recv() {
+            take_commands(&mut commands, &shard, first);
+            turns += 1;
+        }
+        for (number, mut answer) in answers.into_iter().enumerate() {
+            assert!(matches!(answer.try_recv(), Ok(None)), "command {number} is answered: there is no such node");
+        }
+        assert!(turns > 1, "packets have their turn between");
+    }
 }
