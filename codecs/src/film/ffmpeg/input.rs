@@ -234,6 +234,16 @@ impl Input {
         Ok(())
     }
 
+    /// The same by the frames of one stream, whatever the others have there.
+    pub(in crate::film) fn seek_in(&mut self, stream: usize, to: i64) -> Result<(), Cause> {
+        let (num, den) = self.time_base(stream);
+        let units = i128::from(to) * i128::from(den.max(1)) / (i128::from(num.max(1)) * 1_000_000_000);
+        let (index, units) = (i32::try_from(stream).unwrap_or(-1), i64::try_from(units).unwrap_or(i64::MAX));
+        // SAFETY: an open demuxer, which refuses a stream that it does not have.
+        check(unsafe { ffi::av_seek_frame(self.context, index, units, ffi::AVSEEK_FLAG_BACKWARD) })?;
+        Ok(())
+    }
+
     /// To the first byte; of no use for formats that need their index.
     pub(in crate::film) fn rewind(&mut self) -> Result<(), Cause> {
         // SAFETY: an open demuxer.

@@ -7,6 +7,7 @@ use super::{Track, Unit};
 use crate::film::ffmpeg::{Filter, Packet, Parameters};
 use crate::film::heads;
 use crate::film::lengths::Form;
+use bytes::Bytes;
 use rivero_engine::{Codec, MediaKind};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) struct Lane {
     base: (i32, i32),
     pub(super) filter: Option<Filter>,
     form: Option<Form>,
+    /// Parameter sets that stood within the stream since it began or was sought: they count, whatever the file says of the track.
+    in_band: Option<Bytes>,
     /// Nanoseconds in the media's own time: for a unit that does not say its own.
     next: i64,
     /// After a seek, pictures are of no use before a key frame.
@@ -26,7 +29,17 @@ pub(super) struct Lane {
 impl Lane {
     /// `start`: nanoseconds in the media's own time; `base`: the seconds of one of its units, as a ratio.
     pub(super) fn new(base: (i32, i32), start: i64) -> Self {
-        Lane { track: None, ignored: false, base, filter: None, form: None, next: start, awaits_key: false }
+        let (filter, form, in_band) = (None, None, None);
+        Lane { track: None, ignored: false, base, filter, form, in_band, next: start, awaits_key: false }
+    }
+
+    /// What comes next does not follow what came last.
+    pub(super) fn begin_anew(&mut self, kind: MediaKind) {
+        self.awaits_key = kind == MediaKind::Video;
+        self.in_band = None;
+        if let Some(filter) = &mut self.filter {
+            filter.reset();
+        }
     }
 
     /// Prepares to bring the packets into the form of [`Coded`](rivero_engine::Coded). A stream that this fails for is left to
@@ -69,6 +82,7 @@ impl Lane {
                 if let Some(form) = config.take().and_then(|config| Form::read(codec, &config)) {
                     config = Some(form.sets.clone());
                     self.form = Some(form);
+                    self.in_band = None;
                 }
                 let form = self.form.as_ref()?;
                 let Some(converted) = form.convert(data) else {
@@ -77,8 +91,14 @@ impl Lane {
                 };
                 data = converted;
                 // Decoders start at any key frame only if its parameter sets stand there.
-                if key && !form.sets.is_empty() && heads::config(codec, &data).is_empty() {
-                    data = [&form.sets[..], &data[..]].concat().into();
+                if key {
+                    let own = heads::config(codec, &data);
+                    let sets = self.in_band.as_ref().unwrap_or(&form.sets);
+                    if !own.is_empty() {
+                        self.in_band = Some(own.into());
+                    } else if !sets.is_empty() {
+                        data = [&sets[..], &data[..]].concat().into();
+                    }
                 }
             }
             // The temporal delimiter (AV1 specification, section 5.6).

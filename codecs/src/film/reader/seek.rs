@@ -3,6 +3,7 @@
 //! Enters: a time. Leaves: the reader at a place from which that time can be shown. This room must never know how units are made.
 
 use super::Reader;
+use super::lane::Lane;
 use crate::film::FilmError;
 use rivero_engine::MediaKind;
 use std::time::Duration;
@@ -35,10 +36,23 @@ impl Reader {
         }
     }
 
-    /// The last resort: the first key frame of all, by what finds it earliest.
+    /// The last resort: the first key frame of all, by what finds it earliest. Where the pictures begin later than that there may be
+    /// sound.
     fn land_at_start(&mut self, landed: Option<Duration>, to: i64) -> Result<Duration, FilmError> {
-        let late = landed.is_none_or(|at| at > Duration::from_millis(100) && at.as_nanos() > to as u128);
-        let landed = if late && self.input.rewind().is_ok() { self.land()? } else { landed };
+        let late = |landed: Option<Duration>| {
+            landed.is_none_or(|at| at > Duration::from_millis(100) && at.as_nanos() > to as u128)
+        };
+        let mut landed = landed;
+        if late(landed) && self.input.rewind().is_ok() {
+            landed = self.land()?;
+        }
+        if late(landed)
+            && let Some(sound) = self.lanes.iter().position(|lane| self.is_kept(lane, MediaKind::Audio))
+            && self.lanes.iter().any(|lane| self.is_kept(lane, MediaKind::Video))
+            && self.input.seek_in(sound, self.start.saturating_add(to)).is_ok()
+        {
+            landed = self.land_at(MediaKind::Audio)?;
+        }
         if landed.is_none() {
             // No key frame far and wide: then the decoder must see what it can make of it.
             self.lanes.iter_mut().for_each(|lane| lane.awaits_key = false);
@@ -46,25 +60,27 @@ impl Reader {
         Ok(landed.or(self.ahead.front().map(|unit| unit.at)).unwrap_or_default())
     }
 
+    fn is_kept(&self, lane: &Lane, kind: MediaKind) -> bool {
+        !lane.ignored && lane.track.is_some_and(|track| self.tracks[track].kind == kind)
+    }
+
     /// Reads up to the first unit that is of use after a seek; None if there is none.
     fn land(&mut self) -> Result<Option<Duration>, FilmError> {
+        let video = self.lanes.iter().any(|lane| self.is_kept(lane, MediaKind::Video));
+        self.land_at(if video { MediaKind::Video } else { MediaKind::Audio })
+    }
+
+    /// The same, up to the first unit of this kind.
+    fn land_at(&mut self, kind: MediaKind) -> Result<Option<Duration>, FilmError> {
         self.ahead.clear();
         self.bytes_ahead = 0;
-        let mut video = false;
         for lane in &mut self.lanes {
-            let Some(track) = lane.track.filter(|_| !lane.ignored) else { continue };
-            lane.awaits_key = self.tracks[track].kind == MediaKind::Video;
-            video |= lane.awaits_key;
-            if let Some(filter) = &mut lane.filter {
-                filter.reset();
+            if let Some(track) = lane.track.filter(|_| !lane.ignored) {
+                lane.begin_anew(self.tracks[track].kind);
             }
         }
         let useful = |reader: &Reader| {
-            reader
-                .ahead
-                .iter()
-                .find(|unit| !video || reader.tracks[unit.track].kind == MediaKind::Video)
-                .map(|unit| unit.at)
+            reader.ahead.iter().find(|unit| reader.tracks[unit.track].kind == kind).map(|unit| unit.at)
         };
         while self.has_room_ahead() {
             if let Some(at) = useful(self) {
