@@ -41,7 +41,8 @@ pub struct RecorderNode {
     paused: Option<MediaTime>,
     /// No picture is taken before a key frame.
     waits: bool,
-    /// Until then sound waits for the picture with which it goes on.
+    /// Until then sound waits for the picture with which it begins, or goes on after a pause. Where pictures are missing in the midst
+    /// nothing of the sound is lost.
     patient_until: MediaTime,
     /// Where what is recorded now goes on: sound from before the pause that comes only now is not wanted.
     resumed: MediaTime,
@@ -99,16 +100,12 @@ impl RecorderNode {
             return;
         }
         self.wanted = PlayState::Start;
-        self.wait_for_key(out);
-        self.ask(out);
-        out.wake_at(Some(out.now() + TICK));
-    }
-
-    fn wait_for_key(&mut self, out: &mut Outbox) {
         self.waits = true;
         // A file that has no pictures yet does not wait for any.
         let shows = self.profile.video && self.caps[VIDEO].is_some();
         self.patient_until = if shows { out.now() + PATIENCE } else { out.now() };
+        self.ask(out);
+        out.wake_at(Some(out.now() + TICK));
     }
 
     fn pause(&mut self, out: &mut Outbox) {
@@ -191,9 +188,7 @@ impl RecorderNode {
         }
         if port == VIDEO && !packet.key {
             // Another source, or a gap: what follows cannot be decoded.
-            if packet.discontinuity && !self.waits {
-                self.wait_for_key(out);
-            }
+            self.waits |= packet.discontinuity;
             if self.waits {
                 return self.ask_again(out);
             }
@@ -202,9 +197,7 @@ impl RecorderNode {
         // so are decoded in another order than they are shown in.
         let before = self.newest[port].is_some_and(|newest| frame.at <= newest);
         if port == VIDEO && before && packet.caps.format() != Some(REORDERED) {
-            if !self.waits {
-                self.wait_for_key(out);
-            }
+            self.waits = true;
             return self.ask_again(out);
         }
         let waits = self.waits && out.now() < self.patient_until;
@@ -271,8 +264,7 @@ impl RecorderNode {
                     out.tell(RecorderEvent::Late);
                 }
                 self.left_out += 1;
-                if port == VIDEO && !self.waits {
-                    self.wait_for_key(out);
+                if port == VIDEO && !std::mem::replace(&mut self.waits, true) {
                     self.ask_again(out);
                 }
             }
