@@ -1,16 +1,18 @@
 //! Records what the graph gives: frames go into a file as they are coded where its format takes that.
 //!
 //! Enters: frames with their times on the pipeline's clock, and orders (record, pause, stop). Leaves: a file that is whole at every
-//! moment, and what happened. Paused time is cut out; all other gaps stay what they were. It must never know who is recorded.
+//! moment, and what happened. Paused time is cut out; all other gaps stay what they were, unless [`Gaps`] says otherwise. It must never know who is recorded.
 //!
 //! The `scribe` is a thread that writes; the node never waits for it, and bounds what waits for the disk.
 
+mod gaps;
 mod node;
 mod profile;
 mod scribe;
 #[cfg(test)]
 mod tests;
 
+pub use gaps::Gaps;
 pub use profile::Profile;
 pub use scribe::{OpenTarget, Shelf};
 
@@ -66,14 +68,14 @@ const AUDIO: usize = 0;
 const VIDEO: usize = 1;
 
 /// How to make a recorder's element. Follow with [`take_what_fits`].
-pub fn recorder(label: String, profile: Profile, open: OpenTarget, options: WriterOptions) -> NodeSpec {
+pub fn recorder(label: String, profile: Profile, open: OpenTarget, options: WriterOptions, gaps: Gaps) -> NodeSpec {
     let port = |kind| PortSpec::new(kind, DEFAULT);
     NodeSpec {
         class: "RecorderEndpoint",
         label,
         inputs: vec![port(MediaKind::Audio), port(MediaKind::Video)],
         outputs: Vec::new(),
-        build: Box::new(move |_| Box::new(RecorderNode::new(profile, open, options))),
+        build: Box::new(move |_| Box::new(RecorderNode::new(profile, open, options, gaps))),
         worker: None,
     }
 }

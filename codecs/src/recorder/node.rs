@@ -1,5 +1,6 @@
 //! The worker half of a recorder.
 
+use super::gaps::{GapFix, Gaps, length};
 use super::profile::{Profile, fits, track};
 use super::scribe::{Failure, Line, OpenTarget, Refused, Scribe};
 use super::{AUDIO, RecorderCommand, RecorderEvent, RecorderReport, VIDEO};
@@ -52,10 +53,11 @@ pub struct RecorderNode {
     early: Vec<(usize, Packet)>,
     /// When what was recorded last is shown or heard, by input.
     newest: [Option<MediaTime>; 2],
+    gaps: GapFix,
 }
 
 impl RecorderNode {
-    pub fn new(profile: Profile, open: OpenTarget, options: WriterOptions) -> Self {
+    pub fn new(profile: Profile, open: OpenTarget, options: WriterOptions, gaps: Gaps) -> Self {
         RecorderNode {
             profile,
             open,
@@ -76,6 +78,7 @@ impl RecorderNode {
             left_out: 0,
             early: Vec::new(),
             newest: [None; 2],
+            gaps: GapFix::new(gaps),
         }
     }
 
@@ -251,7 +254,18 @@ impl RecorderNode {
         let Body::Coded(frame) = &packet.body else { return };
         let (Some(scribe), Some((track, _))) = (&mut self.scribe, &self.tracks[port]) else { return };
         self.newest[port] = self.newest[port].max(Some(frame.at));
-        let line = Line::Frame { track: *track, data: frame.data.clone(), at: frame.at - self.cut, key: packet.key };
+        let gap = self.gaps.cut(packet.kind(), frame.at - self.cut);
+        if !gap.is_zero() {
+            self.cut += gap;
+            if port == VIDEO {
+                // Sound from within the gap that comes only now has no place any more.
+                self.resumed = self.resumed.max(frame.at);
+            }
+        }
+        let at = frame.at - self.cut;
+        let long = length(packet.caps.codec(), packet.caps.clock_rate(), &frame.data);
+        self.gaps.note(packet.kind(), at, long);
+        let line = Line::Frame { track: *track, data: frame.data.clone(), at, key: packet.key };
         match scribe.put(line, out.now()) {
             Ok(()) => {
                 out.left(packet.kind(), packet.entered);

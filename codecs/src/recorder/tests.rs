@@ -85,13 +85,17 @@ fn silence() -> Bytes {
 
 impl Studio {
     fn new(format: Format, open: Option<OpenTarget>) -> Self {
+        Self::with(format, open, Gaps::Stay)
+    }
+
+    fn with(format: Format, open: Option<OpenTarget>, gaps: Gaps) -> Self {
         let mut bench = Bench::new(1);
         let pipeline = bench.pipeline();
         let profile = Profile { format, audio: true, video: true };
         let file = Memory::default();
         let target = file.clone();
         let memory: OpenTarget = Arc::new(move || Ok(Target::File(Box::new(target.clone())).into()));
-        let spec = recorder("recorder".to_owned(), profile, open.unwrap_or(memory), WriterOptions::default());
+        let spec = recorder("recorder".to_owned(), profile, open.unwrap_or(memory), WriterOptions::default(), gaps);
         let recorder = bench.run(pipeline.add(spec)).unwrap();
         take_what_fits(&recorder, profile);
         let (spec, heard) = probe("source");
@@ -432,4 +436,37 @@ fn a_place_that_cannot_be_opened_ends_the_recording() {
     it.tell(RecorderCommand::Stop { reply: Some(reply) });
     assert!(done.try_recv().is_ok());
     assert_eq!(it.told(), ["Start", "NotOpened", "Stop"]);
+}
+
+#[test]
+fn gaps_are_closed_if_that_is_wished() {
+    for (gaps, begins) in [(Gaps::Stay, 3000), (Gaps::Close, 1000)] {
+        let mut it = Studio::with(Format::WebM, None, gaps);
+        it.tell(RecorderCommand::Record);
+        it.both(0, 1000);
+        // Nothing comes for two seconds; then sound first.
+        it.both(3000, 4000);
+        let (audio, video) = it.stop();
+        let goes_on = |times: &[u64]| times[times.len() / 2];
+        let pictures: Vec<u64> = video.iter().map(|(at, _)| *at).collect();
+        assert_eq!((audio.len(), pictures.len()), (100, 50), "{gaps:?}");
+        assert!(goes_on(&audio).abs_diff(begins) <= 10, "{gaps:?}: {audio:?}");
+        assert!(goes_on(&pictures).abs_diff(begins) <= 10, "{gaps:?}: {pictures:?}");
+    }
+}
+
+#[test]
+fn a_gap_that_pictures_end_is_closed_before_the_sound_comes() {
+    let mut it = Studio::with(Format::WebM, None, Gaps::Close);
+    it.tell(RecorderCommand::Record);
+    it.both(0, 1000);
+    it.picture(3000, true);
+    // Late, from within the gap.
+    it.sound(2900);
+    it.sound(3020);
+    it.both(3040, 4040);
+    let (audio, video) = it.stop();
+    let pictures: Vec<u64> = video.iter().map(|(at, _)| *at).collect();
+    assert_eq!((audio.len(), pictures.len()), (101, 51));
+    assert!(pictures[25].abs_diff(1000) <= 10 && audio[50].abs_diff(1020) <= 10, "{pictures:?} {audio:?}");
 }

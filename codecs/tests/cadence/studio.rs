@@ -4,14 +4,18 @@ use crate::streams::{Camera, Packer, caps, spoken};
 use rivero_codecs::coder::AudioEncoder;
 use rivero_codecs::convert::Converters;
 use rivero_codecs::film::{Format, Summary, Target, WriterOptions};
-use rivero_codecs::recorder::{Profile, RecorderCommand, RecorderEvent, RecorderReport, recorder, take_what_fits};
+use rivero_codecs::recorder::{
+    Gaps, Profile, RecorderCommand, RecorderEvent, RecorderReport, recorder, take_what_fits,
+};
 use rivero_engine::graph::{NodeSpec, Pipeline, Selection};
 use rivero_engine::node::{DEFAULT, PortSpec};
 use rivero_engine::testing::{Bench, BenchParts};
 use rivero_engine::time::SystemClock;
 use rivero_engine::{
-    Clock, Codec, Element, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet, Picture, Plane, Sound, What,
+    Body, Caps, Clock, Codec, Element, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet, Picture, Plane,
+    Sound, What,
 };
+use std::collections::HashSet;
 use std::f64::consts::TAU;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +23,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// When a studio opens, in milliseconds: some encoders put frames before the first sample, and nothing lies before the clock's zero.
+pub const BEGIN: u64 = 1000;
 /// How long flashes and beeps last.
 const MARK: u64 = 120;
 const HZ: f64 = 1000.0;
@@ -44,6 +50,17 @@ impl Node for Mouth {
     }
 }
 
+/// How the numbers of a stream change in its midst, though its description does not.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Jump {
+    /// Another stream: name, numbers and time stamps.
+    Stream,
+    /// The same name, other numbers and time stamps.
+    Numbers,
+    /// Other time stamps only.
+    Stamps,
+}
+
 struct Source {
     element: Element,
     wants_key: Arc<AtomicBool>,
@@ -53,6 +70,13 @@ struct Source {
     /// Samples that the microphone has heard, from the time at which it was switched on.
     heard: u64,
     since: u64,
+    /// Pixels.
+    size: (u32, u32),
+    muted: bool,
+    /// What it sends does not arrive.
+    cut_off: bool,
+    /// How each frame that was sent ends.
+    sent: HashSet<Vec<u8>>,
 }
 
 impl Source {
@@ -61,7 +85,9 @@ impl Source {
         let mut packets = Vec::new();
         if ms.is_multiple_of(40) {
             let key = self.wants_key.swap(false, Ordering::SeqCst);
-            packets.extend(self.camera.shoot(&picture(ms), key));
+            let frame = self.camera.film(&picture(self.size, ms), key);
+            self.sent.insert(ending(&frame.data));
+            packets.extend(self.camera.packer.pack(&frame));
         }
         let (rate, channels) = (spoken(&self.packer.caps).rate, spoken(&self.packer.caps).channels);
         let mut frames = Vec::new();
@@ -77,10 +103,25 @@ impl Source {
         let at = MediaTime::from_nanos(self.since * 1_000_000 + self.heard * 1_000_000_000 / u64::from(rate));
         self.heard = until;
         self.microphone.encode(&Sound { rate, channels, samples: samples.into(), at }, &mut frames).unwrap();
-        for frame in &frames {
+        for frame in frames.iter().filter(|_| !self.muted) {
+            self.sent.insert(ending(&frame.data));
             packets.extend(self.packer.pack(frame));
         }
         packets
+    }
+}
+
+/// The end of a frame, by which it is known again: some containers change how a frame begins.
+pub fn ending(frame: &[u8]) -> Vec<u8> {
+    frame[frame.len().saturating_sub(12)..].to_vec()
+}
+
+/// As sources describe what they send.
+pub fn described(codec: Codec) -> Caps {
+    match codec {
+        // As files have it: at another rate it would be converted.
+        Codec::Aac => Caps::audio(codec, 48_000, 2),
+        _ => caps(codec),
     }
 }
 
@@ -89,11 +130,13 @@ fn is_marked(ms: u64) -> bool {
     (520..520 + MARK).contains(&(ms % 1000))
 }
 
-fn picture(ms: u64) -> Picture {
-    let bright = is_marked(ms);
-    let plane = |side: usize, value| Plane { data: vec![value; side * side].into(), stride: side };
-    let planes = [plane(64, if bright { 220 } else { 30 }), plane(32, 128), plane(32, 128)];
-    Picture { width: 64, height: 64, planes, at: MediaTime::from_millis(ms) }
+fn picture((width, height): (u32, u32), ms: u64) -> Picture {
+    let plane = |by: u32, value| {
+        let (wide, high) = ((width / by) as usize, (height / by) as usize);
+        Plane { data: vec![value; wide * high].into(), stride: wide }
+    };
+    let planes = [plane(1, if is_marked(ms) { 220 } else { 30 }), plane(2, 128), plane(2, 128)];
+    Picture { width, height, planes, at: MediaTime::from_millis(ms) }
 }
 
 pub struct Studio {
@@ -105,20 +148,20 @@ pub struct Studio {
 }
 
 impl Studio {
-    pub fn new(format: Format, path: PathBuf) -> Self {
+    pub fn new(format: Format, path: PathBuf, gaps: Gaps) -> Self {
         let parts = BenchParts { coders: 2, toolbox: Arc::new(Converters), ..BenchParts::default() };
         let mut bench = Bench::with(parts);
         let pipeline = bench.pipeline();
         let profile = Profile { format, audio: true, video: true };
         let open = Arc::new(move || Ok(Target::Path(path.clone()).into()));
-        let spec = recorder("recorder".to_owned(), profile, open, WriterOptions::default());
+        let spec = recorder("recorder".to_owned(), profile, open, WriterOptions::default(), gaps);
         let recorder = bench.run(pipeline.add(spec)).unwrap();
         take_what_fits(&recorder, profile);
-        Studio { bench, pipeline, recorder, sources: Vec::new(), ms: 0 }
+        Studio { bench, pipeline, recorder, sources: Vec::new(), ms: BEGIN }
     }
 
-    /// One that sends from now on, though nobody is connected.
-    pub fn source(&mut self, video: Codec, audio: Codec) -> usize {
+    /// Something that sends what [`send`](Self::send) gives it.
+    pub fn mouth(&mut self) -> (Element, Arc<AtomicBool>) {
         let wants_key = Arc::new(AtomicBool::new(false));
         let inside = wants_key.clone();
         let ports = [MediaKind::Audio, MediaKind::Video].map(|kind| PortSpec::new(kind, DEFAULT));
@@ -130,20 +173,98 @@ impl Studio {
             build: Box::new(move |_| Box::new(Mouth(inside))),
             worker: None,
         };
-        let element = self.bench.run(self.pipeline.add(spec)).unwrap();
-        let camera = Camera::new(&caps(video), 64, 64, 200_000);
-        let microphone = AudioEncoder::new(audio, spoken(&caps(audio))).unwrap();
-        let mut packer = Packer::new(&caps(audio));
+        (self.bench.run(self.pipeline.add(spec)).unwrap(), wants_key)
+    }
+
+    /// One that sends from now on, though nobody is connected.
+    pub fn source(&mut self, video: Codec, audio: Codec) -> usize {
+        let (element, wants_key) = self.mouth();
+        let size = (64, 64);
+        let camera = Camera::new(&described(video), size.0, size.1, 200_000);
+        let microphone = AudioEncoder::new(audio, spoken(&described(audio))).unwrap();
+        let mut packer = Packer::new(&described(audio));
         packer.ssrc = 1000 + self.sources.len() as u32;
-        let mut source = Source { element, wants_key, camera, microphone, packer, heard: 0, since: self.ms };
+        // Each source has clocks of its own.
+        packer.shift = packer.shift.wrapping_mul(3 + packer.ssrc);
+        let (heard, muted, cut_off, sent) = (0, false, false, HashSet::new());
+        let mut source = Source {
+            element,
+            wants_key,
+            camera,
+            microphone,
+            packer,
+            heard,
+            since: self.ms,
+            size,
+            muted,
+            cut_off,
+            sent,
+        };
         source.camera.packer.ssrc = 2000 + self.sources.len() as u32;
         self.sources.push(source);
         self.sources.len() - 1
     }
 
+    /// Lets the time come, and these be sent by something else than its sources.
+    pub fn send(&mut self, element: &Element, at: MediaTime, packets: Vec<Packet>) {
+        let now = self.bench.clock.now();
+        self.bench.advance(at.since(now));
+        self.bench.run(element.tell(packets)).unwrap();
+    }
+
     pub fn connect(&mut self, source: usize, only: Option<MediaKind>) {
         let selection = only.map_or_else(Selection::all, Selection::only);
-        self.bench.run(self.sources[source].element.connect(&self.recorder, &selection)).unwrap();
+        let element = self.sources[source].element.clone();
+        self.connect_to(&element, &selection);
+    }
+
+    /// From now on it sends no sound.
+    pub fn mute(&mut self, source: usize) {
+        self.sources[source].muted = true;
+    }
+
+    /// Whether what it sends is lost on the way from now on.
+    pub fn cut_off(&mut self, source: usize, is: bool) {
+        self.sources[source].cut_off = is;
+    }
+
+    /// From now on its pictures are of this size.
+    pub fn resize(&mut self, source: usize, width: u32, height: u32) {
+        let source = &mut self.sources[source];
+        source.size = (width, height);
+        let camera = Camera::new(&source.camera.packer.caps, width, height, 200_000);
+        source.camera.encoder = camera.encoder;
+    }
+
+    /// Its next picture is a key frame, with which whoever comes then begins.
+    pub fn key_frame(&mut self, source: usize) {
+        self.sources[source].wants_key.store(true, Ordering::SeqCst);
+    }
+
+    pub fn jump(&mut self, source: usize, jump: Jump) {
+        let source = &mut self.sources[source];
+        for packer in [&mut source.packer, &mut source.camera.packer] {
+            packer.shift = packer.shift.wrapping_add(0x1234_5678);
+            if jump != Jump::Stamps {
+                packer.sequence += 30_000;
+            }
+            if jump == Jump::Stream {
+                packer.ssrc += 500;
+            }
+        }
+    }
+
+    /// How many of these frames are as the source sent them.
+    pub fn count_as_sent<'a>(&self, source: usize, mut frames: impl Iterator<Item = &'a Packet>) -> usize {
+        let sent = &self.sources[source].sent;
+        frames
+            .by_ref()
+            .filter(|packet| matches!(&packet.body, Body::Coded(frame) if sent.contains(&ending(&frame.data))))
+            .count()
+    }
+
+    pub fn connect_to(&mut self, element: &Element, selection: &Selection) {
+        self.bench.run(element.connect(&self.recorder, selection)).unwrap();
     }
 
     pub fn record(&mut self) {
@@ -157,11 +278,12 @@ impl Studio {
     /// Everything is sent that is due until then.
     pub fn run_until(&mut self, ms: u64) {
         while self.ms < ms {
-            let now = self.bench.clock.now();
-            self.bench.advance(MediaTime::from_millis(self.ms).since(now));
-            for source in &mut self.sources {
-                let packets = source.packets(self.ms);
-                self.bench.run(source.element.tell(packets)).unwrap();
+            for number in 0..self.sources.len() {
+                let source = &mut self.sources[number];
+                let mut packets = source.packets(self.ms);
+                packets.retain(|_| !source.cut_off);
+                let element = source.element.clone();
+                self.send(&element, MediaTime::from_millis(self.ms), packets);
             }
             self.ms += 20;
             self.wait_for_disk();
@@ -169,7 +291,7 @@ impl Studio {
     }
 
     /// A slow disk is no part of this: time only goes on when all is written.
-    fn wait_for_disk(&mut self) {
+    pub fn wait_for_disk(&mut self) {
         let began = SystemClock::new();
         while self.report().waiting > 0 {
             assert!(began.now().since(MediaTime::ZERO) < GUARD, "the recording is stuck");

@@ -8,7 +8,7 @@ use crate::{Room, assert_decodes, open, read_all};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use rivero_codecs::film::{Format, Reader, Target, Writer, WriterOptions};
-use rivero_codecs::recorder::{OpenTarget, Profile, RecorderCommand, recorder, take_what_fits};
+use rivero_codecs::recorder::{Gaps, OpenTarget, Profile, RecorderCommand, recorder, take_what_fits};
 use rivero_engine::graph::Selection;
 use rivero_engine::testing::{Bench, Tell, probe};
 use rivero_engine::time::SystemClock;
@@ -64,7 +64,9 @@ fn stage(bench: &mut Bench, folder: &Path, (name, format, ..): (&str, Format, Co
     let profile = Profile { format, audio: true, video: true };
     let path: PathBuf = folder.join(format!("{}.{name}", std::process::id()));
     let open: OpenTarget = Arc::new(move || Ok(Target::Path(path.clone()).into()));
-    let recorder = bench.run(pipeline.add(recorder(name.to_owned(), profile, open, WriterOptions::default()))).unwrap();
+    let recorder = bench
+        .run(pipeline.add(recorder(name.to_owned(), profile, open, WriterOptions::default(), Gaps::Stay)))
+        .unwrap();
     take_what_fits(&recorder, profile);
     let source = bench.run(pipeline.add(probe("source").0)).unwrap();
     bench.run(source.connect(&recorder, &Selection::all())).unwrap();

@@ -4,12 +4,13 @@ use super::face::{ElementFace, Role, element, parent_pipeline};
 use super::media::Media;
 use super::uri_endpoint::{normalise, without_password};
 use crate::bindings::{Answer, Bindings, Call, Made, Make};
+use crate::config::settings::GapsFix;
 use crate::delivery::{self, RealPace};
 use crate::error::Error;
 use crate::objects::Object;
 use rivero_codecs::film::{FilmError, Format, Target, path_of};
 use rivero_codecs::player::PlayState;
-use rivero_codecs::recorder::{Profile, RecorderCommand, Shelf, recorder, take_what_fits};
+use rivero_codecs::recorder::{Gaps, Profile, RecorderCommand, Shelf, recorder, take_what_fits};
 use rivero_engine::Element;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ async fn create(make: Make, media: Arc<Media>) -> Result<Made, Error> {
     let place = uri.clone();
     let shared = media.clone();
     let open = Arc::new(move || open(&place, &shared));
-    let spec = recorder(make.id.to_string(), profile, open, media.writing);
+    let gaps = gaps(media.settings.recorder.gaps_fix);
+    let spec = recorder(make.id.to_string(), profile, open, media.writing, gaps);
     let element = pipeline.add(spec).await?;
     take_what_fits(&element, profile);
     tracing::info!(endpoint = %make.id, uri = without_password(&uri), ?profile, "recorder created");
@@ -83,6 +85,14 @@ fn profile(name: &str) -> Result<Profile, Error> {
         _ => return Err(Error::IllegalParam("Kurento Split Recorder not supported".to_owned())),
     };
     Ok(Profile { format, audio: tracks != "VIDEO_ONLY", video: tracks != "AUDIO_ONLY" })
+}
+
+/// Kurento fills no gaps either, whatever that one's name says.
+fn gaps(fix: GapsFix) -> Gaps {
+    match fix {
+        GapsFix::None | GapsFix::FillIfTranscoding => Gaps::Stay,
+        GapsFix::GenPts => Gaps::Close,
+    }
 }
 
 /// A recording that still runs is completed.
@@ -134,5 +144,11 @@ mod tests {
         assert_eq!(read("FLV"), Ok((Format::Flv, true, true)));
         assert_eq!(read("JPEG_VIDEO_ONLY"), Ok((Format::Jpeg, false, true)));
         assert_eq!(read("KURENTO_SPLIT_RECORDER").map_err(|why| why.code()), Err(40107));
+    }
+
+    #[test]
+    fn gaps_are_closed_where_the_configuration_says_so() {
+        let fixes = [GapsFix::None, GapsFix::GenPts, GapsFix::FillIfTranscoding];
+        assert_eq!(fixes.map(gaps), [Gaps::Stay, Gaps::Close, Gaps::Stay]);
     }
 }
