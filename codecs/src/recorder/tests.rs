@@ -470,3 +470,21 @@ fn a_gap_that_pictures_end_is_closed_before_the_sound_comes() {
     assert_eq!((audio.len(), pictures.len()), (101, 51));
     assert!(pictures[25].abs_diff(1000) <= 10 && audio[50].abs_diff(1020) <= 10, "{pictures:?} {audio:?}");
 }
+
+#[test]
+fn sound_goes_on_while_pictures_wait_for_a_key_frame() {
+    let mut it = Studio::new(Format::WebM, None);
+    it.tell(RecorderCommand::Record);
+    it.both(0, 1000);
+    // As a source does that is connected once more: it begins with what is there already.
+    it.picture(600, true);
+    for at in (1000..1400).step_by(20) {
+        it.sound(at);
+        it.picture(at + 1, false);
+    }
+    it.both(1400, 2000);
+    let (audio, video) = it.stop();
+    let times: Vec<u64> = video.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, (0..1000).step_by(40).chain((1400..2000).step_by(40)).collect::<Vec<_>>());
+    assert!(audio.len() == 100 && audio.windows(2).all(|pair| pair[1] - pair[0] <= 21), "{audio:?}");
+}

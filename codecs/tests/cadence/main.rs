@@ -272,6 +272,24 @@ fn what_else_is_copied() {
     }
 }
 
+#[test]
+fn the_beginning_is_sought_where_pictures_come_late() {
+    for format in [Format::WebM, Format::Matroska, Format::Mp4, Format::Flv] {
+        let story = Story { late: Late::Video, ..simple(format)[0] };
+        let Recorded { path, marks, first, .. } = story.record();
+        let (at, mut played) = (Duration::from_millis(6200), Vec::new());
+        Cinema::open(&path, None).play(LOOK, &[(at, Order::Seek(Duration::ZERO))], |packet| played.push(packet));
+        std::fs::remove_file(&path).unwrap();
+        let watch = Watch::all(&played);
+        // Up to the seek, and then all.
+        let shown =
+            |from: u64| [6200, u64::MAX].map(|until| marks.iter().filter(|at| (from..until).contains(*at)).count());
+        let (flashes, beeps) = (shown(first).iter().sum(), shown(0).iter().sum());
+        assert_eq!((watch.flashes.len(), watch.beeps.len()), (flashes, beeps), "{format:?}: {:?}", watch.beeps);
+        assert!(watch.worst().abs() <= MOST, "{format:?}: {:?}", watch.pairs());
+    }
+}
+
 /// Nine seconds from 1 s on, of which something happens at 5.3 s.
 fn simply(story: Story, gaps: Gaps, change: impl FnOnce(&mut Studio, usize)) -> (Summary, Vec<Packet>) {
     let path = story.path(if gaps == Gaps::Stay { "change" } else { "gaps" });
