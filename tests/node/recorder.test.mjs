@@ -118,6 +118,31 @@ describe('RecorderEndpoint', { timeout: 240_000 }, () => {
     });
   }
 
+  test('gaps are cut out where the configuration says so', async () => {
+    const file = path.join(folder, 'gaps.webm');
+    const closing = await startServer({ modules: { 'RecorderEndpoint.conf.ini': 'gapsFix=GENPTS\n' } });
+    const at = await Rpc.open(closing.url);
+    try {
+      const it = await stage(file, 'WEBM', { video: 'VP8', audio: 'opus' }, at);
+      await at.invoke(it.recorder, 'record');
+      await until('it records', () => it.told, (told) => told.includes('Recording'));
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await at.invoke(it.publisher, 'disconnect', { sink: it.recorder });
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await at.invoke(it.publisher, 'connect', { sink: it.recorder });
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await at.invoke(it.recorder, 'stopAndWait');
+      const { format, streams } = probe(file);
+      assert.deepEqual(streams.map((s) => s.codec_name).sort(), ['opus', 'vp8']);
+      assert.ok(Math.abs(Number(format.duration) - 3) < 0.8, `${format.duration} s of 6, of which 3 are a gap`);
+      assert.deepEqual(decodes(file), { status: 0, complaints: [] });
+      await it.page.context().close();
+    } finally {
+      at.close();
+      await closing.stop();
+    }
+  });
+
   test('paused time is cut out', async () => {
     const file = path.join(folder, 'paused.webm');
     const it = await stage(file, 'WEBM', { video: 'VP8', audio: 'opus' });
