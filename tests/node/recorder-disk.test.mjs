@@ -131,7 +131,8 @@ describe('the disk of a recorder', { timeout: 120_000 }, () => {
       assertDecodes(left);
       await until('the film to go on', () => rpc.invoke(it.player, 'getPosition'), (at) => at > (kept.end + 1.5) * 1000);
       await rpc.invoke(well.id, 'stopAndWait');
-      assert.deepEqual(well.told.slice(0, 3), ['START', 'Recording', 'STOP']);
+      await until('the last word', () => well.told, (told) => told.includes('Stopped'));
+      assert.deepEqual(well.told, ['START', 'Recording', 'STOP', 'Stopped']);
       const whole = frames(path.join(folder, `well-${name}`));
       assert.ok(whole.end > kept.end + 1, `the other one goes on: ${whole.end} s`);
       assertDecodes(path.join(folder, `well-${name}`));
@@ -171,6 +172,50 @@ describe('the disk of a recorder', { timeout: 120_000 }, () => {
       }
       return count === 0;
     });
+  });
+
+  test('servers that are killed leave what had been played, but for a second', async () => {
+    const seed = Number(process.env.RIVERO_SEED ?? 20_260_101);
+    console.log(`RIVERO_SEED=${seed}`);
+    const killed = await Promise.all([0, 1, 2].map(async (number) => {
+      const server = await startServer();
+      const rpc = await Rpc.open(server.url);
+      const takes = await Promise.all(Object.keys(FILMS).map(async (profile) => {
+        const it = await stage(rpc, profile);
+        const file = path.join(folder, `killed-${number}.${profile.toLowerCase()}`);
+        const { told } = await recorder(rpc, it, `file://${file}`, profile);
+        await rpc.invoke(it.player, 'play');
+        await until('it records', () => told, (words) => words.includes('Recording'));
+        return { player: it.player, file };
+      }));
+      const moment = 2000 + ((seed + 1) * (number + 1) * 2_654_435_761) % 4000;
+      await until('the moment', () => rpc.invoke(takes[0].player, 'getPosition'), (at) => at >= moment);
+      const positions = await Promise.all(takes.map(({ player }) => rpc.invoke(player, 'getPosition')));
+      await server.kill();
+      rpc.close();
+      return takes.map(({ file }, index) => ({ file, played: positions[index] / 1000 }));
+    }));
+    for (const { file, played } of killed.flat()) {
+      const { end } = frames(file);
+      assert.ok(end > played - 1, `${file} ends at ${end} s of ${played} s`);
+      assertDecodes(file);
+    }
+  });
+
+  test('a server that is told to end completes its recordings', async () => {
+    const server = await startServer();
+    const rpc = await Rpc.open(server.url);
+    const it = await stage(rpc, 'WEBM');
+    const file = path.join(folder, 'ended.webm');
+    const { told } = await recorder(rpc, it, `file://${file}`, 'WEBM');
+    await rpc.invoke(it.player, 'play');
+    await until('it records', () => told, (words) => words.includes('Recording'));
+    await until('some film', () => rpc.invoke(it.player, 'getPosition'), (at) => at > 1500);
+    rpc.close();
+    await server.stop();
+    assertDecodes(file);
+    const { stdout } = spawnSync('ffprobe', ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', file], { encoding: 'utf8' });
+    assert.ok(Number(stdout) > 1, `its duration is known: ${stdout}`);
   });
 
   test('files lie below the directories that are named', async () => {

@@ -6,7 +6,8 @@
 //!
 //! - [`Reader`] takes tracks and their units out of whatever FFmpeg can read; [`TrackDecoder`] makes pictures and sound of any of
 //!   them, also where [`Codec`] has no word for the coding.
-//! - [`Writer`] makes a file that is whole at every moment: cut off anywhere, it plays up to a second before the cut.
+//! - [`Writer`] makes a file that is whole at every moment: wherever a write breaks off, it plays up to a second before. `sheet` sees to that.
+//! - [`Roots`] say where files may lie.
 //!
 //! `ffmpeg` holds all that touches FFmpeg's memory; outside of it stands no `unsafe`.
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 const CHILD: &str = "RIVERO_TEST_RECORDS_IN";
 const MOMENTS: usize = 50;
 /// Children at the same time.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 25;
 /// Seconds that there are to be recorded.
 const LENGTH: f64 = 5.0;
 
