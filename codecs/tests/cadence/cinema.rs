@@ -23,7 +23,7 @@ const READY: Duration = Duration::from_millis(150);
 const TAKEN: usize = 50;
 
 /// How far the reading has come.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Read {
     /// Up to this place of the film.
     place: Duration,
@@ -46,7 +46,7 @@ impl Progress {
     fn until(&self, mut is: impl FnMut(&Read) -> bool) -> Read {
         let read = self.0.0.lock().unwrap();
         let (read, guard) = self.0.1.wait_timeout_while(read, GUARD, |read| !is(read)).unwrap();
-        assert!(!guard.timed_out(), "the film is stuck");
+        assert!(!guard.timed_out(), "the film is stuck: {read:?}");
         *read
     }
 }
@@ -66,8 +66,8 @@ impl Reel for Watched {
     fn next(&mut self) -> Result<Option<Frame>, FilmError> {
         let frame = self.film.next()?;
         self.progress.change(|read| {
-            // When it is asked for the next one, then the last one is there.
-            (read.place, read.ended) = (self.last, frame.is_none());
+            // When it is asked for the next one, then the last one is there. A file may hold some sound behind pictures that are later.
+            (read.place, read.ended) = (read.place.max(self.last), frame.is_none());
             read.frames += 1;
         });
         self.last = frame.as_ref().map_or(self.last, |frame| frame.decoded);
