@@ -3,7 +3,9 @@
 //! Enters: orders (play, pause, stop, seek) and what a reel gives. Leaves: frames with their times on the pipeline's clock, which go on
 //! without a step back through pause, seek and playing again; and what happened. It must never know who watches.
 //!
-//! The `projector` is a thread that reads ahead within bounds; the node never waits for it.
+//! The `projector` is a thread that reads ahead within bounds; the node never waits for it. A stream that has no end of its own and
+//! breaks off is opened again (`outage`): Kurento leaves that to applications, which go on to work, as `play` and `stop` act at any
+//! time; those that do nothing see their camera again.
 
 mod film_reel;
 mod node;

@@ -1,5 +1,6 @@
 //! A demuxer.
 
+use super::bounds::Bounds;
 use super::io::Io;
 use super::{Channel, Dictionary, END, OUT_OF_MEMORY, Packet, Parameters, check};
 use crate::coder::Cause;
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Streams that a file may have; each costs some kilobytes before its first packet.
 const MOST_STREAMS: &str = "64";
@@ -24,10 +26,17 @@ pub(in crate::film) enum Origin {
 
 /// What FFmpeg's callbacks look at.
 struct Watch {
-    interrupt: Interrupt,
+    bounds: Bounds,
+    /// While it is being opened; null otherwise.
+    opening: AtomicPtr<ffi::AVFormatContext>,
+    /// What is read is a playlist.
+    list: AtomicBool,
     schemes: Vec<Scheme>,
     open: Option<Opener>,
 }
+
+/// As FFmpeg says when it is asked for more memory than it may take.
+const BLOATED: Cause = OUT_OF_MEMORY;
 
 type Opener = unsafe extern "C" fn(
     *mut ffi::AVFormatContext,
@@ -65,7 +74,9 @@ impl Input {
             Origin::Net { url, schemes, protocols } => (url, schemes, protocols, None),
         };
         let url = CString::new(url).map_err(|_| Cause(ffi::AVERROR(ffmpeg_next::error::EINVAL)))?;
-        let watch = Box::into_raw(Box::new(Watch { interrupt, schemes, open: None }));
+        let (bounds, opening) = (Bounds::new(interrupt), AtomicPtr::new(ptr::null_mut()));
+        let watch =
+            Box::into_raw(Box::new(Watch { bounds, opening, list: AtomicBool::new(false), schemes, open: None }));
         let watch = NonNull::new(watch).expect("a box is never null");
         let mut input = Input { context: ptr::null_mut(), watch, io };
         // SAFETY: returns a fresh context or null; `watch` lives until after the context is closed. On failure, avformat_open_input
@@ -89,8 +100,17 @@ impl Input {
             for (name, value) in options {
                 dictionary.set(name, value)?;
             }
-            check(ffi::avformat_open_input(&mut input.context, url.as_ptr(), ptr::null(), &mut dictionary.0))?;
+            (*watch.as_ptr()).opening.store(context, Ordering::Relaxed);
+            (*watch.as_ptr()).bounds.begin_list();
+            let opened = ffi::avformat_open_input(&mut input.context, url.as_ptr(), ptr::null(), &mut dictionary.0);
+            (*watch.as_ptr()).bounds.end_list();
+            (*watch.as_ptr()).opening.store(ptr::null_mut(), Ordering::Relaxed);
+            match check(opened) {
+                Err(_) if input.is_bloated() => return Err(BLOATED),
+                opened => opened?,
+            };
         }
+        input.watch().list.store(is_list(input.format()), Ordering::Relaxed);
         Ok(input)
     }
 
@@ -107,8 +127,21 @@ impl Input {
         let found = unsafe { ffi::avformat_find_stream_info(self.context, pointers.as_mut_ptr()) };
         // Back to where they are freed.
         options.iter_mut().zip(pointers).for_each(|(dictionary, pointer)| dictionary.0 = pointer);
+        if self.is_bloated() {
+            return Err(BLOATED);
+        }
         check(found)?;
         Ok(())
+    }
+
+    fn watch(&self) -> &Watch {
+        // SAFETY: lives as long as the input; FFmpeg's callbacks only read it as well.
+        unsafe { self.watch.as_ref() }
+    }
+
+    /// It took more memory than a source may.
+    fn is_bloated(&self) -> bool {
+        self.watch().bounds.is_bloated()
     }
 
     fn get(&self) -> &ffi::AVFormatContext {
@@ -199,8 +232,18 @@ impl Input {
     /// The next packet; None at the end.
     pub(in crate::film) fn read(&mut self) -> Result<Option<Packet>, Cause> {
         let packet = Packet::empty()?;
+        // A live playlist is read again and again.
+        let list = self.watch().list.load(Ordering::Relaxed);
+        if list {
+            self.watch().bounds.begin_list();
+        }
         // SAFETY: an open demuxer, and an empty packet of ours.
-        let read = match unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) } {
+        let code = unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) };
+        self.watch().bounds.end_list();
+        if self.is_bloated() {
+            return Err(BLOATED);
+        }
+        let read = match code {
             END => self.read_error().map_or(Ok(None), Err),
             code => check(code).map(|_| Some(packet)),
         };
@@ -276,6 +319,11 @@ impl Drop for Input {
     }
 }
 
+/// A format that names others.
+fn is_list(format: &str) -> bool {
+    format.split(',').any(|name| matches!(name, "hls" | "dash"))
+}
+
 /// FFmpeg's names of all formats that `allowed` lets pass.
 fn allowed_formats(allowed: fn(&str) -> bool) -> String {
     let mut names = BTreeSet::new();
@@ -299,7 +347,16 @@ fn allowed_formats(allowed: fn(&str) -> bool) -> String {
 
 unsafe extern "C" fn ended(opaque: *mut c_void) -> i32 {
     // SAFETY: the `Watch` of the input that FFmpeg works for, which outlives it; it is only read.
-    i32::from(unsafe { &*opaque.cast::<Watch>() }.interrupt.ended().is_some())
+    let watch = unsafe { &*opaque.cast::<Watch>() };
+    let opening = watch.opening.load(Ordering::Relaxed);
+    // SAFETY: null, or the context that FFmpeg is opening in this very call; a format is constant, and has a name.
+    let opens_list = || unsafe {
+        opening
+            .as_ref()
+            .and_then(|c| c.iformat.as_ref())
+            .is_some_and(|f| CStr::from_ptr(f.name).to_str().is_ok_and(is_list))
+    };
+    i32::from(watch.bounds.ended(watch.list.load(Ordering::Relaxed) || opens_list()))
 }
 
 /// All that a demuxer opens besides what it was given, and what it was given if that is on the network.

@@ -2,6 +2,7 @@
 //! objects safely, and must never decide what may be opened or how a file is laid out: that is for the rooms above.
 #![allow(unsafe_code)]
 
+mod bounds;
 mod filter;
 mod input;
 mod io;
