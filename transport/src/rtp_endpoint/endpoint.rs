@@ -229,7 +229,7 @@ fn plan(place: usize, line: &RtpLine, local: &RtpLocal) -> Option<LinePlan> {
         remote_rtcp,
         comedia: line.comedia,
         abs_send_time: line.extmaps.iter().find(|extmap| extmap.uri == ABS_SEND_TIME).map(|extmap| extmap.id),
-        most: line.remote.bandwidth_as.filter(|kbps| *kbps > 0).map(|kbps| kbps.saturating_mul(1000)),
+        most: line.remote.bandwidth,
         keys: local.crypto.clone().zip(line.remote_crypto.clone()),
     })
 }

@@ -28,7 +28,7 @@ pub struct LinePlan {
     pub comedia: bool,
     /// The id of the abs-send-time header extension, if negotiated.
     pub abs_send_time: Option<u8>,
-    /// What the peer wants to receive at most (`b=AS`), in bps.
+    /// What the peer wants to receive at most (its `b=` lines), in bps.
     pub most: Option<u64>,
     /// Our key and the peer's; `None` for plain RTP.
     pub keys: Option<(Crypto, Crypto)>,

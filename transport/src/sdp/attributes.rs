@@ -383,11 +383,6 @@ impl Media {
     pub fn simulcast(&self) -> Option<Simulcast> {
         self.attribute("simulcast").map(Simulcast::read)
     }
-
-    /// The limit of an `AS` bandwidth line in kbps.
-    pub fn bandwidth_as(&self) -> Option<u64> {
-        self.bandwidths.iter().find(|b| b.kind == "AS").map(|b| b.value)
-    }
 }
 
 impl SessionDescription {

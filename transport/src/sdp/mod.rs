@@ -21,6 +21,7 @@
 #![doc = include_str!("differences.md")]
 
 pub mod attributes;
+mod bandwidth;
 pub mod base64;
 pub mod candidate;
 mod crypto;

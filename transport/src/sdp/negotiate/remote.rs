@@ -34,8 +34,8 @@ pub struct Remote {
     pub rtcp_mux: bool,
     /// The media stream identification as written (RFC 8830).
     pub msid: Option<String>,
-    /// The most that the peer wants to receive in kbps, from `b=AS`.
-    pub bandwidth_as: Option<u64>,
+    /// The most that the peer wants to receive here, in bps (RFC 8866 §5.8).
+    pub bandwidth: Option<u64>,
     /// The port of the `m=` line; 9 or 1 while the peer knows none.
     pub port: u16,
     /// The address of the media or session `c=` line.
@@ -62,7 +62,7 @@ pub(super) fn read_remote(session: &SessionDescription, media: &Media, tagged: O
         ice_lite: session.ice_lite(),
         rtcp_mux: media.rtcp_mux() || media.has_attribute("bundle-only"),
         msid: media.attribute("msid").map(str::to_owned),
-        bandwidth_as: media.bandwidth_as(),
+        bandwidth: session.bandwidth_of(media),
         port: media.port,
         connection: media.connection.clone().or_else(|| session.connection.clone()),
         rtcp: media.rtcp(),

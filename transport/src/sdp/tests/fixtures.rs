@@ -76,7 +76,7 @@ fn plain_rtp_is_refused_and_no_error() {
     let done = negotiate(fixture!("plain-rtp.offer"), &local_session(1));
     assert_text(&done.answer, fixture!("plain-rtp.answer"));
     assert!(!done.media[0].accepted);
-    assert_eq!(done.media[0].remote.bandwidth_as, Some(384));
+    assert_eq!(done.media[0].remote.bandwidth, Some(384_000));
     assert_eq!(done.media[0].remote.connection.as_ref().map(|c| c.address.as_str()), Some("192.0.2.40"));
     // The same without any credentials at hand: a line that is refused outright needs none.
     assert_eq!(answer(&offered(fixture!("plain-rtp.offer")), &local_session(0)).map(|n| n.bundle), Ok(vec![]));

@@ -215,3 +215,22 @@ fn an_answer_that_refuses_leaves_its_line_out() {
     let lines = process_rtp_answer(&offered, &parse(&answer).expect("an answer"), &local());
     assert_eq!(lines.iter().map(|line| (line.index, line.direction)).collect::<Vec<_>>(), [(1, Direction::SendOnly)]);
 }
+
+#[test]
+fn a_limit_of_the_whole_session_is_one_of_its_picture() {
+    let offer = |session: &str, line: &str| {
+        let lines =
+            format!("m=audio 6000 RTP/AVP 0\r\nb=AS:64\r\nm=video 6002 RTP/AVP 96\r\n{line}a=rtpmap:96 VP8/90000\r\n");
+        format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\n{session}t=0 0\r\n{lines}")
+    };
+    for (session, line, most) in [
+        ("", "b=AS:384\r\n", Some(384_000)),
+        ("b=AS:384\r\n", "", Some(320_000)),
+        ("b=TIAS:200000\r\n", "b=AS:384\r\n", Some(136_000)),
+        ("", "", None),
+    ] {
+        let (answer, lines) = answered(&offer(session, line), &local());
+        assert_eq!(lines[1].remote.bandwidth, most, "{session:?} {line:?}");
+        assert!(!answer.contains("\r\nb="), "a limit of the peer's is none of ours: {answer}");
+    }
+}
