@@ -2,6 +2,10 @@
 import WebSocket from 'ws';
 import fs from 'node:fs';
 import path from 'node:path';
+import { launch, newPage } from './browser.mjs';
+import { makeNamespace } from './namespace.mjs';
+import { Rpc } from './rpc.mjs';
+import { binary, startServer } from './server.mjs';
 
 const START_MS = 30_000;
 const PREFS = {
@@ -125,4 +129,38 @@ export async function launchFirefox(namespace) {
       await child.ended;
     },
   };
+}
+
+/**
+ * A server, a page of each browser on the server's own site, and a connection between test and server, in a namespace. All of it is
+ * put into `there` as it is made, so that `leaveTwo` ends also what was only begun.
+ */
+export async function furnishTwo(there) {
+  const { RIVERO_BIN, CHROMIUM } = process.env;
+  Object.assign(there, { namespace: makeNamespace(), pages: {} });
+  const { namespace, pages } = there;
+  try {
+    process.env.RIVERO_BIN = namespace.wrap(binary());
+    process.env.CHROMIUM = namespace.wrap(CHROMIUM ?? '/usr/bin/chromium');
+    [there.server, there.chromium, pages.firefox] = await Promise.all([startServer({ interfaces: namespace.interface }), launch(), launchFirefox(namespace)]);
+  } finally {
+    for (const [name, value] of Object.entries({ RIVERO_BIN, CHROMIUM })) {
+      if (value === undefined) delete process.env[name]; else process.env[name] = value;
+    }
+  }
+  pages.chromium = await newPage(there.chromium);
+  there.rpc = await Rpc.open(await namespace.webSocket(there.server.port, '/kurento'));
+  for (const page of Object.values(pages)) await page.goto(`${there.server.http}/`);
+}
+
+/** Ends what `furnishTwo` began. */
+export async function leaveTwo({ namespace, server, chromium, rpc, pages }) {
+  await rpc?.close();
+  await pages?.firefox?.close();
+  await chromium?.close();
+  try {
+    await server?.stop();
+  } finally {
+    await namespace?.end();
+  }
 }

@@ -2,11 +2,9 @@
 // a network namespace of the test's own.
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { LOOK, launch, newPage, until } from './browser.mjs';
-import { launchFirefox } from './firefox.mjs';
-import { makeNamespace, whyNoNamespace } from './namespace.mjs';
-import { Rpc } from './rpc.mjs';
-import { binary, startServer } from './server.mjs';
+import { LOOK, until } from './browser.mjs';
+import { furnishTwo, leaveTwo } from './firefox.mjs';
+import { whyNoNamespace } from './namespace.mjs';
 
 /** How many more frames have to be decoded while the test looks on. */
 const FRAMES = 30;
@@ -44,41 +42,20 @@ const missing = whyNoNamespace();
 if (missing) console.log(`skipped: ${missing}`);
 
 describe('Firefox and Chromium call each other', { timeout: 60_000, skip: missing }, () => {
-  let namespace, server, rpc, chromium;
-  const pages = {};
+  const there = {};
+  let namespace, server, rpc, pages;
   const endpoints = {};
 
   before(async () => {
-    namespace = makeNamespace();
-    const { RIVERO_BIN, CHROMIUM } = process.env;
-    try {
-      process.env.RIVERO_BIN = namespace.wrap(binary());
-      process.env.CHROMIUM = namespace.wrap(CHROMIUM ?? '/usr/bin/chromium');
-      [server, chromium, pages.firefox] = await Promise.all([startServer({ interfaces: namespace.interface }), launch(), launchFirefox(namespace)]);
-    } finally {
-      for (const [name, value] of Object.entries({ RIVERO_BIN, CHROMIUM })) {
-        if (value === undefined) delete process.env[name]; else process.env[name] = value;
-      }
-    }
-    pages.chromium = await newPage(chromium);
-    rpc = await Rpc.open(await namespace.webSocket(server.port, '/kurento'));
+    await furnishTwo(there);
+    ({ namespace, server, rpc, pages } = there);
     for (const page of Object.values(pages)) {
-      await page.goto(`${server.http}/`);
       await page.evaluate(LOOK);
       await page.evaluate(CALL);
     }
   });
 
-  after(async () => {
-    await rpc?.close();
-    await pages.firefox?.close();
-    await chromium?.close();
-    try {
-      await server?.stop();
-    } finally {
-      await namespace?.end();
-    }
-  });
+  after(() => leaveTwo(there));
 
   /** Makes a page's offer, has the server answer it, and carries the server's candidates to the page. */
   async function negotiate(name) {
