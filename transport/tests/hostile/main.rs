@@ -15,6 +15,7 @@ mod viewer;
 
 mod candidates;
 mod ports;
+mod reloads;
 mod replays;
 mod scene;
 mod spoofed;
