@@ -11,8 +11,8 @@ use crate::net::nat::{ServerAddress, TurnUrl};
 use crate::net::{Mark, local_addresses};
 use crate::rtp::format::PayloadType;
 use crate::sdp::{
-    self, ABS_SEND_TIME, Candidate, Direction, DtlsRole, IceCredentials, Kind, LocalLines, LocalMedia, LocalSession,
-    MID, Modern, Negotiated, NegotiatedMedia, OfferOptions, TRANSPORT_CC,
+    self, ABS_SEND_TIME, Candidate, CandidateType, Direction, DtlsRole, IceCredentials, Kind, LocalLines, LocalMedia,
+    LocalSession, MID, Modern, Negotiated, NegotiatedMedia, OfferOptions, TRANSPORT_CC,
 };
 use rivero_engine::graph::NodeSpec;
 use rivero_engine::node::DEFAULT_PORTS;
@@ -77,8 +77,15 @@ struct State {
 impl State {
     /// Our description, with the candidates gathered so far.
     fn describe(&mut self) -> Option<String> {
-        if let Some(later) = &mut self.later {
-            self.late.extend(std::iter::from_fn(|| later.try_recv().ok()));
+        let later = self.later.as_mut();
+        for found in later.into_iter().flat_map(|later| std::iter::from_fn(|| later.try_recv().ok())) {
+            if found.typ == CandidateType::Relayed {
+                // There is one relay at a time: the one before was lost.
+                let is_other = |known: &Candidate| known.typ != CandidateType::Relayed;
+                self.candidates.retain(is_other);
+                self.late.retain(is_other);
+            }
+            self.late.push(found);
         }
         let local = self.negotiation.local.as_ref()?;
         let lists = vec![[&self.candidates[..], &self.late].concat(); local.media.len()];

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What takes longer than this is broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// What takes longer than this is broken: a peer that is not reached any longer is noticed within 30 s (RFC 7675).
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 pub struct House {
     pub workers: Workers,

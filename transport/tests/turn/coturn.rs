@@ -13,6 +13,7 @@ pub const PASSWORD: &str = "p@ss";
 
 pub struct Coturn {
     child: Child,
+    conf: String,
     folder: PathBuf,
     pub port: u16,
     pub tls_port: u16,
@@ -64,22 +65,33 @@ impl Coturn {
             ),
         );
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let child = Command::new("turnserver")
-            .args(["-c", &conf])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("turnserver was there a moment ago");
-        let mut coturn = Coturn { child, folder, port, tls_port, _alone: alone };
+        let mut coturn = Coturn { child: spawn(&conf), conf, folder, port, tls_port, _alone: alone };
+        coturn.becomes_ready().await.then_some(coturn)
+    }
+
+    /// False when it has ended, or does not answer for long.
+    async fn becomes_ready(&mut self) -> bool {
         for _ in 0..200 {
-            if coturn.child.try_wait().expect("our own child").is_some() {
-                return None;
+            if self.child.try_wait().expect("our own child").is_some() {
+                return false;
             }
-            if coturn.is_ready().await {
-                return Some(coturn);
+            if self.is_ready().await {
+                return true;
             }
         }
-        None
+        false
+    }
+
+    /// Ends it without a word to anybody, as a crash does. What it lent is forgotten.
+    pub fn crash(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// After a crash: on the same ports.
+    pub async fn start_again(&mut self) {
+        self.child = spawn(&self.conf);
+        assert!(self.becomes_ready().await, "coturn comes back: {}", self.log());
     }
 
     /// Whether it answers on all its ports. Takes a little while when it does not.
@@ -114,10 +126,15 @@ impl Drop for Coturn {
         if std::thread::panicking() {
             eprintln!("{}", self.log());
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.crash();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+fn spawn(conf: &str) -> Child {
+    let mut command = Command::new("turnserver");
+    command.args(["-c", conf]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("turnserver was there a moment ago")
 }
 
 fn free_port() -> u16 {

@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 enum News {
     Allocated(SocketAddr),
     Received(SocketAddr, Vec<u8>),
+    Lost(RelayError),
     Failed(RelayError),
 }
 
@@ -46,6 +47,7 @@ impl Relaying {
             RelayNews::Received(batch) => {
                 batch.iter().for_each(|one| tell(News::Received(one.peer, one.bytes.clone())))
             }
+            RelayNews::Lost(why) => tell(News::Lost(why)),
             RelayNews::Failed(why) => tell(News::Failed(why)),
         });
         Relaying { handle, news }
@@ -164,15 +166,43 @@ fn why_there_is_no_relay_is_told() {
     });
 }
 
+/// As long as coturn is away: nothing passes. Over UDP the loss shows when nothing comes back, over a stream at once.
 #[test]
-fn a_stream_that_ends_ends_the_relay() {
+fn another_relay_is_lent_by_a_server_that_was_restarted() {
     run(async {
-        let Some(coturn) = Coturn::start("").await else { return };
+        let Some(mut coturn) = Coturn::start("").await else { return };
+        for (transport, port) in [("udp", coturn.port), ("tcp", coturn.port), ("tls", coturn.tls_port)] {
+            let mut relay = Relaying::open("127.0.0.1", port, transport, PASSWORD);
+            relay.allocated().await;
+            let peer = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+            let at = peer.local_addr().expect("a bound socket");
+            relay.handle.send(at, &[0, 1, 0, 0]);
+            received(&peer).await;
+            coturn.crash();
+            coturn.start_again().await;
+            relay.handle.send(at, &[0, 1, 0, 0]);
+            match relay.next().await {
+                News::Lost(RelayError::Lost) if transport == "udp" => {}
+                News::Lost(RelayError::Closed(_)) if transport != "udp" => {}
+                other => panic!("{transport}: {other:?}"),
+            }
+            exchange(relay, &["127.0.0.1"]).await;
+        }
+    });
+}
+
+#[test]
+fn whoever_is_let_go_by_a_dead_server_asks_no_longer() {
+    run(async {
+        let Some(mut coturn) = Coturn::start("").await else { return };
         let mut relay = Relaying::open("127.0.0.1", coturn.tls_port, "tls", PASSWORD);
         relay.allocated().await;
-        drop(coturn);
-        let why = relay.failed().await;
-        assert!(matches!(why, RelayError::Closed(_)), "{why:?}");
+        coturn.crash();
+        let lost = relay.next().await;
+        assert!(matches!(lost, News::Lost(RelayError::Closed(_))), "{lost:?}");
+        // The task that asks owns the other end.
+        drop(relay.handle);
+        assert!(relay.news.recv().await.is_none());
     });
 }
 

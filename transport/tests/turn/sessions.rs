@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 const PICTURES: u8 = 50;
 
 /// An endpoint's options that leave it a relay and nothing else.
-fn only_relay(host: &str, port: u16, transport: &str) -> EndpointOptions {
+pub fn only_relay(host: &str, port: u16, transport: &str) -> EndpointOptions {
     let url = format!("{USER}:{PASSWORD}@{host}:{port}?transport={transport}");
     EndpointOptions {
         network_interfaces: vec!["no such interface".into()],
@@ -25,7 +25,7 @@ fn only_relay(host: &str, port: u16, transport: &str) -> EndpointOptions {
 }
 
 /// Gathers, checks that there is a relay and nothing else, and hands it to the other.
-async fn trickle(house: &mut House, from: &WebRtcEndpoint, to: &WebRtcEndpoint) {
+pub async fn trickle(house: &mut House, from: &WebRtcEndpoint, to: &WebRtcEndpoint) {
     let candidates = house.gather(from).await;
     let kinds: Vec<_> = candidates.iter().map(|(candidate, index)| (&candidate.typ, *index)).collect();
     assert_eq!(kinds, [(&CandidateType::Relayed, 0), (&CandidateType::Relayed, 1)], "once for each m-line");

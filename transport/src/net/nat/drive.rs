@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Datagrams that wait for the task; it looks at them as soon as the pass that wrote them is over.
@@ -21,6 +22,12 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 64;
 /// The largest datagram, or the largest piece of a stream.
 const ROOM: usize = 64 << 10;
+/// Relays that are asked for after one that was lost: over 40 s at most, which is longer than ICE waits for one.
+const MOST_TRIES: u32 = 8;
+/// Before the first of them; before each next one twice as long, up to 8 s.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// A relay that lasts this long was not part of the trouble.
+const LASTING: Duration = Duration::from_secs(60);
 
 /// A datagram of a peer.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,15 +36,17 @@ pub struct Relayed {
     pub bytes: Vec<u8>,
 }
 
-/// What the owner of a relay is told, in this order: `Allocated` or `Failed`; then any number of `Received`; in the end
-/// perhaps `Failed`.
+/// What the owner of a relay is told, in this order: `Allocated` or `Failed`; then any number of `Received`; then perhaps `Lost`, and
+/// the same from the beginning. After `Failed` nothing comes.
 #[derive(Debug)]
 pub enum RelayNews<'a> {
     /// The address to offer, where the server sees us (the related address of the candidate), and the server itself.
     Allocated { relayed: SocketAddr, mapped: Option<SocketAddr>, server: SocketAddr },
     /// What came together.
     Received(&'a [Relayed]),
-    /// There is no relay, or no longer.
+    /// The address is gone, with all that is on its way. Another is asked for.
+    Lost(RelayError),
+    /// There is no relay, and none will come.
     Failed(RelayError),
 }
 
@@ -88,28 +97,76 @@ async fn drive(
     dropped: Rc<Cell<u64>>,
     mut news: impl FnMut(RelayNews<'_>) + 'static,
 ) {
-    let connected = tokio::select! {
-        connected = socket::connect(&url, mark) => connected,
-        () = drained(&mut queue) => return,
-    };
-    let (server, reader, writer) = match connected {
-        Ok(connected) => connected,
-        Err(why) => {
+    let mut tries = Tries::default();
+    loop {
+        let connected = tokio::select! {
+            connected = socket::connect(&url, mark) => connected,
+            () = drained(&mut queue) => return,
+        };
+        let (why, stood) = match connected {
+            Ok((server, reader, writer)) => {
+                let settings = RelaySettings {
+                    user: url.user.clone(),
+                    password: url.password.clone(),
+                    stream: url.transport != TurnTransport::Udp,
+                    ipv6: server.is_ipv6(),
+                };
+                let (url, clock, dropped) = (url.clone(), clock.clone(), dropped.clone());
+                let relay = Allocation::new(settings, clock.now());
+                let (allocated, received) = (None, Vec::new());
+                let mut driver =
+                    Driver { url, server, relay, clock, writer, dropped, allocated, owned: true, received };
+                let end = driver.run(reader, &mut queue, &mut news).await;
+                let stood = driver.allocated.map(|since| driver.clock.now().since(since));
+                let owned = driver.owned;
+                driver.writer.close().await;
+                match end {
+                    Some(why) if owned => (why, stood),
+                    _ => return,
+                }
+            }
+            Err(why) => (why, None),
+        };
+        let Some(wait) = tries.next(&why, stood) else {
             tracing::warn!(%url, "no relay: {why}");
             return news(RelayNews::Failed(why));
+        };
+        tracing::warn!(%url, "no relay, for {} ms: {why}", wait.as_millis());
+        if stood.is_some() {
+            news(RelayNews::Lost(why));
         }
-    };
-    let settings = RelaySettings {
-        user: url.user.clone(),
-        password: url.password.clone(),
-        stream: url.transport != TurnTransport::Udp,
-        ipv6: server.is_ipv6(),
-    };
-    let relay = Allocation::new(settings, clock.now());
-    let mut driver =
-        Driver { url, server, relay, clock, writer, dropped, allocated: false, owned: true, received: Vec::new() };
-    driver.run(reader, &mut queue, &mut news).await;
-    driver.writer.close().await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = drained(&mut queue) => return,
+        }
+    }
+}
+
+/// How often a relay was asked for since there was one that lasted.
+#[derive(Default)]
+struct Tries {
+    /// There has been one: it was the right server and the right password.
+    allocated: bool,
+    count: u32,
+}
+
+impl Tries {
+    /// How long to wait before the next; `None` when there had better be none. `stood` is how long the last relay lasted.
+    fn next(&mut self, why: &RelayError, stood: Option<Duration>) -> Option<Duration> {
+        self.allocated |= stood.is_some();
+        if stood.is_some_and(|stood| stood >= LASTING) {
+            self.count = 0;
+        }
+        // Who waits for candidates is not kept waiting; but a new port is soon found.
+        if !(why.may_pass() && (self.allocated || matches!(why, RelayError::Mismatch))) || self.count == MOST_TRIES {
+            return None;
+        }
+        let wait = FIRST_WAIT * (1 << self.count.min(4));
+        self.count += 1;
+        // A server that comes back is not asked by everybody at once.
+        let random = getrandom::u32().unwrap_or(0) % 1000;
+        Some(wait / 2 + wait * random / 2000)
+    }
 }
 
 /// Throws away what is sent before there is a connection; ends when the handle is dropped.
@@ -124,7 +181,8 @@ struct Driver {
     clock: Arc<dyn Clock>,
     writer: Writer,
     dropped: Rc<Cell<u64>>,
-    allocated: bool,
+    /// Since when there is a relay.
+    allocated: Option<MediaTime>,
     /// The handle is still there.
     owned: bool,
     /// What the current turn brought, kept for its room.
@@ -132,24 +190,28 @@ struct Driver {
 }
 
 impl Driver {
+    /// Returns when the relay has ended: why, unless it was given back.
     async fn run(
         &mut self,
         mut reader: Reader,
         queue: &mut mpsc::Receiver<Relayed>,
         news: &mut impl FnMut(RelayNews<'_>),
-    ) {
+    ) -> Option<RelayError> {
         let mut room = vec![0; ROOM];
         loop {
-            let Some(deadline) = self.settle(news) else { return };
+            let deadline = match self.settle(news) {
+                Ok(deadline) => deadline,
+                Err(end) => return end,
+            };
             tokio::select! {
                 read = reader.read(&mut room) => match read {
                     Ok(count) => self.receive(&mut reader, &mut room, count),
-                    Err(why) if why.kind() == io::ErrorKind::ConnectionRefused && self.allocated => {}
-                    Err(why) => return self.lose(why, news),
+                    Err(why) if why.kind() == io::ErrorKind::ConnectionRefused && self.allocated.is_some() => {}
+                    Err(why) => return Some(self.broken(why)),
                 },
                 sent = self.writer.progress(), if self.writer.is_busy() => {
                     if let Err(why) = sent {
-                        return self.lose(why, news);
+                        return Some(self.broken(why));
                     }
                 }
                 datagram = queue.recv(), if self.owned => match datagram {
@@ -164,8 +226,8 @@ impl Driver {
         }
     }
 
-    /// Carries out what the relay wants. Returns when it wants to be asked again; `None` when it has ended.
-    fn settle(&mut self, news: &mut impl FnMut(RelayNews<'_>)) -> Option<Option<MediaTime>> {
+    /// Carries out what the relay wants. Returns when it wants to be asked again, or that it has ended, and why.
+    fn settle(&mut self, news: &mut impl FnMut(RelayNews<'_>)) -> Result<Option<MediaTime>, Option<RelayError>> {
         let now = self.clock.now();
         let end = loop {
             match self.relay.poll(now) {
@@ -173,7 +235,7 @@ impl Driver {
                 RelayOutput::Received { peer, bytes } => self.received.push(Relayed { peer, bytes }),
                 RelayOutput::Allocated { relayed, mapped } => {
                     tracing::info!(url = %self.url, %relayed, "a relay is allocated");
-                    self.allocated = true;
+                    self.allocated = Some(now);
                     news(RelayNews::Allocated { relayed, mapped, server: self.server });
                 }
                 RelayOutput::Wait(deadline) => break Ok(deadline),
@@ -185,15 +247,7 @@ impl Driver {
             news(RelayNews::Received(&self.received));
         }
         self.received.clear();
-        match end {
-            Ok(deadline) => Some(deadline),
-            Err(why) => {
-                if let Some(why) = why {
-                    self.tell(why, news);
-                }
-                None
-            }
-        }
+        end
     }
 
     fn receive(&mut self, reader: &mut Reader, room: &mut [u8], count: usize) {
@@ -222,18 +276,8 @@ impl Driver {
         }
     }
 
-    fn lose(&self, why: io::Error, news: &mut impl FnMut(RelayNews<'_>)) {
-        self.tell(
-            if self.allocated { RelayError::Closed(why) } else { RelayError::Unreachable(self.server, why) },
-            news,
-        );
-    }
-
-    fn tell(&self, why: RelayError, news: &mut impl FnMut(RelayNews<'_>)) {
-        if self.owned {
-            tracing::warn!(url = %self.url, "no relay: {why}");
-            news(RelayNews::Failed(why));
-        }
+    fn broken(&self, why: io::Error) -> RelayError {
+        if self.allocated.is_some() { RelayError::Closed(why) } else { RelayError::Unreachable(self.server, why) }
     }
 }
 

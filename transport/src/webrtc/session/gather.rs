@@ -1,33 +1,28 @@
 //! Local candidates: our own addresses at once, what STUN and TURN servers say when they say it.
 //!
-//! Enters: what is to be gathered, answers of servers, what a relay brings. Leaves: candidates, to ICE and to the control side;
-//! once all servers have answered or failed, the end of gathering; and which transport a relayed datagram is for. It must never
-//! know how servers are spoken to: that is [`crate::net::nat`]'s.
+//! Enters: what is to be gathered, answers of servers. Leaves: candidates, to ICE and to the control side; once all servers have
+//! answered or failed, the end of gathering. It must never know how servers are spoken to: that is [`crate::net::nat`]'s.
 
 use super::super::plan::GatherPlan;
+use super::relay::Relaying;
 use super::{Gathered, WebRtcSession};
 use crate::net::nat::reflexive::response_id;
-use crate::net::nat::{Query, QueryOutput, RelayHandle, RelayNews, Relayed};
+use crate::net::nat::{Query, QueryOutput};
 use crate::net::tcp::TcpPort;
 use crate::net::{Datagram, Path};
 use crate::sdp::{self, Address, CandidateType, Related, TcpType};
 use crate::webrtc::event::{IceState, TransportStatus, WebRtcEvent};
 use rivero_engine::{MediaTime, Outbox};
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::rc::Rc;
+use std::net::{IpAddr, SocketAddr};
 use str0m::net::TcpType as RtcTcpType;
 use str0m::{Candidate, Rtc};
 use tokio::sync::mpsc;
 
 /// What active TCP candidates say for a port (RFC 6544, section 4.5).
 const DISCARD: u16 = 9;
-/// RFC 8489, section 5.
-const BINDING_REQUEST: [u8; 2] = [0, 1];
 /// Type preferences (RFC 8445, section 5.1.2.2).
 const HOST: u32 = 126;
 const REFLEXIVE: u32 = 100;
-const RELAYED: u32 = 0;
 
 /// How far a session has come with its candidates.
 #[derive(Default)]
@@ -37,7 +32,9 @@ pub(super) struct Gathering {
     /// Where those go that are found after the first.
     later: Option<mpsc::Sender<sdp::Candidate>>,
     questions: Vec<Question>,
-    relay: Option<Relaying>,
+    pub(super) relay: Option<Relaying>,
+    /// What it had no room for, once it is given back.
+    pub(super) relay_dropped: u64,
     /// How many foundations are taken.
     foundations: usize,
     /// The end is still to be told.
@@ -54,45 +51,13 @@ struct Question {
     due: MediaTime,
 }
 
-/// The relay of a session.
-struct Relaying {
-    handle: Rc<RelayHandle>,
-    path: Path,
-    /// The server has neither given an address nor failed.
-    asked_for: bool,
-    /// The address that it lends us.
-    address: Option<SocketAddr>,
-    /// Which transport is in touch with a peer: from the peer came an authenticated STUN request, or to it went one of ours.
-    bound: HashMap<SocketAddr, usize>,
-    asked: HashMap<SocketAddr, usize>,
-}
-
 impl Gathering {
     /// When a server must be asked again.
     pub fn due(&self) -> Option<MediaTime> {
         self.questions.iter().map(|question| question.due).min()
     }
 
-    /// The relay, when `from` is its address; `to` is about to be sent something for a transport.
-    pub fn relay_path(&mut self, from: SocketAddr, to: SocketAddr, transport: usize) -> Option<Path> {
-        let relay = self.relay.as_mut().filter(|relay| relay.address == Some(from))?;
-        relay.asked.insert(to, transport);
-        Some(relay.path.clone())
-    }
-
-    /// An authenticated STUN request has come through the relay.
-    pub fn bind(&mut self, peer: SocketAddr, transport: usize) {
-        if let Some(relay) = &mut self.relay {
-            relay.bound.insert(peer, transport);
-        }
-    }
-
-    /// Datagrams that the relay had no room for.
-    pub fn dropped(&self) -> u64 {
-        self.relay.as_ref().map_or(0, |relay| relay.handle.dropped())
-    }
-
-    fn foundation(&mut self) -> String {
+    pub(super) fn foundation(&mut self) -> String {
         self.foundations += 1;
         self.foundations.to_string()
     }
@@ -147,15 +112,7 @@ impl WebRtcSession {
         self.gathering.questions = ranked.filter_map(question).collect();
         self.gathering.later = Some(plan.later);
         if let (None, Some(url)) = (&self.gathering.relay, plan.turn) {
-            let handle = Rc::new(self.net.open_relay(url, self.mark, self.id));
-            self.gathering.relay = Some(Relaying {
-                path: Path::Relay(handle.clone()),
-                handle,
-                asked_for: true,
-                address: None,
-                bound: HashMap::new(),
-                asked: HashMap::new(),
-            });
+            self.gathering.relay = Some(Relaying::new(self.net.open_relay(url, self.mark, self.id)));
         }
         self.ask_reflexive(out);
     }
@@ -217,54 +174,8 @@ impl WebRtcSession {
         self.gathered.iter().any(|known| known.address == address || same(known))
     }
 
-    /// What becomes of the relay that was asked for, and what comes through it.
-    pub fn on_relay(&mut self, news: RelayNews<'_>, out: &mut Outbox) {
-        if let RelayNews::Received(datagrams) = news {
-            return datagrams.iter().for_each(|datagram| self.receive_relayed(datagram, out));
-        }
-        let Some(relay) = &mut self.gathering.relay else { return };
-        let gathering = std::mem::replace(&mut relay.asked_for, false);
-        match news {
-            RelayNews::Allocated { relayed, mapped, .. } => {
-                relay.address = Some(relayed);
-                let none = if relayed.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-                let related = mapped.unwrap_or(SocketAddr::new(none, 0));
-                let foundation = self.gathering.foundation();
-                let priority = (RELAYED << 24) | (65_535 << 8) | 255;
-                let shown = udp_candidate(foundation, priority, relayed, CandidateType::Relayed, Some(related));
-                self.add_later(Gathered { address: relayed, shown }, out);
-            }
-            RelayNews::Failed(why) if gathering => {
-                tracing::warn!(endpoint = %self.label, "gathering goes on without a relay: {why}");
-            }
-            // What is sent from now on is lost; ICE finds another pair, or ends.
-            RelayNews::Failed(why) => tracing::warn!(endpoint = %self.label, "the relay is gone: {why}"),
-            RelayNews::Received(_) => {}
-        }
-        self.end_gathering(out);
-        self.rearm(out);
-    }
-
-    /// A datagram of a peer that came by the relay. As at a port, only STUN reaches a transport before a request has been
-    /// authenticated.
-    fn receive_relayed(&mut self, datagram: &Relayed, out: &mut Outbox) {
-        let Relayed { peer, bytes } = datagram;
-        let Some(relay) = &self.gathering.relay else { return };
-        let Some(address) = relay.address else { return };
-        let known = if bytes.starts_with(&BINDING_REQUEST) {
-            self.net.find_name(bytes).filter(|(node, _)| *node == self.id).map(|(_, transport)| transport)
-        } else if crate::net::is_stun(bytes) {
-            relay.asked.get(peer).copied()
-        } else {
-            relay.bound.get(peer).copied()
-        };
-        let Some(transport) = known else { return };
-        let path = relay.path.clone();
-        self.receive(transport, &path, *peer, address, bytes, out);
-    }
-
     /// A candidate that was found after the first.
-    fn add_later(&mut self, found: Gathered, out: &mut Outbox) {
+    pub(super) fn add_later(&mut self, found: Gathered, out: &mut Outbox) {
         if let Some(later) = &self.gathering.later
             && later.try_send(found.shown.clone()).is_err()
         {
@@ -293,9 +204,9 @@ impl WebRtcSession {
     }
 
     /// Tells the end of gathering, once, when nobody is waited for any longer.
-    fn end_gathering(&mut self, out: &mut Outbox) {
+    pub(super) fn end_gathering(&mut self, out: &mut Outbox) {
         let gathering = &mut self.gathering;
-        let waits = !gathering.questions.is_empty() || gathering.relay.as_ref().is_some_and(|relay| relay.asked_for);
+        let waits = !gathering.questions.is_empty() || gathering.relay.as_ref().is_some_and(Relaying::is_asked_for);
         if !waits && std::mem::take(&mut gathering.waited_for) {
             out.tell(WebRtcEvent::GatheringDone);
         }
@@ -319,7 +230,7 @@ pub(super) fn add_local(rtc: &mut Rtc, gathered: &Gathered) {
     }
 }
 
-fn udp_candidate(
+pub(super) fn udp_candidate(
     foundation: String,
     priority: u32,
     at: SocketAddr,

@@ -1,6 +1,6 @@
 //! The node of a `WebRtcEndpoint`: owns the transports, turns datagrams into packets and packets into datagrams.
 //!
-//! By direction: `command` from the control side, with `gather` for candidates; `receive` from the network, with `reception` for RTP and
+//! By direction: `command` from the control side, with `gather` for candidates and `relay` for that of a TURN server; `receive` from the network, with `reception` for RTP and
 //! `rtcp` for what concerns our sending; `send` from the graph; `repair` for what we ask of the peer; `data` both ways; `state` and
 //! `report` to the control side. What RTP has in common with other endpoints is in `crate::rtp`.
 
@@ -10,6 +10,7 @@ mod gather;
 mod hold;
 mod receive;
 mod reception;
+mod relay;
 mod repair;
 mod report;
 mod rtcp;

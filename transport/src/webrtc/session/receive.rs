@@ -45,7 +45,8 @@ impl WebRtcSession {
                 authentic = true;
                 self.on_rtp(transport, line, arrived, out);
             }
-            if authentic && let Path::Udp(_) = path {
+            let lost = self.transports[transport].way.is_none();
+            if authentic && (lost || matches!(path, Path::Udp(_))) {
                 // The pair that the peer uses. It may have changed: a telephone that leaves the house is followed at once.
                 self.note_pair(transport, path.clone(), destination, source, out);
             }
@@ -134,6 +135,9 @@ impl WebRtcSession {
     ) -> Option<Path> {
         match protocol {
             Protocol::Udp => {
+                if self.gathering.is_lost(from) {
+                    return None;
+                }
                 let relay = self.gathering.relay_path(from, to, transport);
                 relay.or_else(|| Some(Path::Udp(self.udp_port().clone())))
             }

@@ -130,6 +130,9 @@ impl WebRtcSession {
         }
         self.transports[transport].tcp.close();
         self.end_channels(transport, out);
+        if self.transports.iter().all(|transport| !transport.alive) {
+            self.gathering.close_relay();
+        }
         tracing::info!(endpoint = %self.label, state = dtls.name(), "the WebRTC peer is gone");
         self.tell_dtls(transport, dtls, out);
         self.tell_ice(

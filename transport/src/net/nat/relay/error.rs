@@ -40,6 +40,11 @@ pub enum RelayError {
 }
 
 impl RelayError {
+    /// Whether it may be otherwise in a while, for the same user at the same server.
+    pub(in crate::net::nat) fn may_pass(&self) -> bool {
+        !matches!(self, Self::LongUser | Self::WrongCredentials | Self::NoLogin | Self::Alternate | Self::Family)
+    }
+
     /// RFC 8656, section 19.
     pub(super) fn from_code(code: u16, reason: String) -> Self {
         match code {

@@ -8,6 +8,7 @@
 mod error;
 mod frames;
 mod peers;
+mod silence;
 
 pub use error::RelayError;
 
@@ -17,6 +18,7 @@ use super::wire::{self, Answer, Login, Message, Writer};
 use frames::{Frame, Frames, channel_data};
 use peers::{Ask, Peers, Way};
 use rivero_engine::MediaTime;
+use silence::Silence;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -86,6 +88,7 @@ pub struct Allocation {
     requests: Vec<Request>,
     peers: Peers,
     frames: Frames,
+    silence: Silence,
     ready: VecDeque<RelayOutput>,
 }
 
@@ -99,6 +102,7 @@ impl Allocation {
             requests: Vec::new(),
             peers: Peers::default(),
             frames: Frames::default(),
+            silence: Silence::default(),
             ready: VecDeque::new(),
         };
         if allocation.settings.user.len() > MAX_USER {
@@ -129,14 +133,16 @@ impl Allocation {
                 self.on_silence(now, purpose);
             } else if !self.maintain(now) {
                 let State::Open { refresh, end } = self.state else { return RelayOutput::Wait(next) };
-                let own = if self.asks_for(Purpose::Refresh) { end } else { refresh };
-                return RelayOutput::Wait([next, self.peers.due(), Some(own)].into_iter().flatten().min());
+                let asked = self.asks_for(Purpose::Refresh);
+                let own = [Some(if asked { end } else { refresh.min(end) }), self.silence.due().filter(|_| !asked)];
+                return RelayOutput::Wait([next, self.peers.due(), own[0], own[1]].into_iter().flatten().min());
             }
         }
     }
 
     /// Takes what the server sent: one datagram, or any piece of the stream.
     pub fn receive(&mut self, now: MediaTime, bytes: &[u8]) {
+        self.silence.heard();
         if !self.settings.stream {
             // What is not understood costs this datagram only.
             if let Ok(Some((frame, _))) = frames::parse(bytes) {
@@ -157,6 +163,7 @@ impl Allocation {
         if !matches!(self.state, State::Open { .. }) || bytes.len() > MAX_DATAGRAM {
             return;
         }
+        self.silence.sent(now);
         // ICE tries every peer; what is not STUN goes to the selected one.
         match self.peers.way(now, peer, !crate::net::is_stun(bytes)) {
             Way::Channel(number) => self.transmit(channel_data(number, bytes, self.settings.stream)),
@@ -207,7 +214,7 @@ impl Allocation {
             return true;
         }
         let mut changed = false;
-        if now >= refresh && !self.asks_for(Purpose::Refresh) {
+        if (now >= refresh || self.silence.is_long(now)) && !self.asks_for(Purpose::Refresh) {
             self.request(now, Purpose::Refresh, 0);
             changed = true;
         }
@@ -229,8 +236,8 @@ impl Allocation {
         };
         let stream = self.settings.stream;
         let patience = match purpose {
-            Purpose::Allocate | Purpose::Release => Patience::short(stream),
-            Purpose::Refresh | Purpose::Peer(_) => Patience::long(stream),
+            Purpose::Allocate | Purpose::Refresh | Purpose::Release => Patience::short(stream),
+            Purpose::Peer(_) => Patience::long(stream),
         };
         let id = writer.id();
         let bytes = match &self.login {
@@ -244,6 +251,8 @@ impl Allocation {
         match purpose {
             Purpose::Allocate => self.fail(RelayError::Unanswered),
             Purpose::Release => self.end(RelayOutput::Released),
+            // A stream repeats by itself what was lost: this one leads nowhere any longer.
+            Purpose::Refresh if self.settings.stream && self.silence.is_long(now) => self.fail(RelayError::Unanswered),
             Purpose::Refresh => self.rest(now),
             Purpose::Peer(ask) => self.peers.unanswered(now, ask),
         }
@@ -344,7 +353,7 @@ impl Allocation {
                 self.request(now, purpose, 0);
             }
             Purpose::Allocate => self.fail(RelayError::from_code(code, reason)),
-            Purpose::Refresh if code == 437 => self.fail(RelayError::Lost),
+            Purpose::Refresh | Purpose::Peer(_) if code == 437 => self.fail(RelayError::Lost),
             Purpose::Refresh => {
                 tracing::debug!(code, "the TURN server refused a refresh: {reason:?}");
                 self.rest(now);

@@ -198,6 +198,78 @@ fn an_allocation_is_refreshed_before_its_end_and_lost_without() {
     assert!(matches!(failure(&mut relay, at(540_000)), RelayError::Lost), "the server was restarted");
 }
 
+fn method(bytes: &[u8]) -> stun_types::message::Method {
+    Message::from_bytes(bytes).expect("a message").method()
+}
+
+/// Sends an ICE check to the peer, whom the server permits.
+fn spoken(stream: bool) -> Allocation {
+    let mut relay = open(stream, 600);
+    relay.send(at(0), peer(), &[0, 1]);
+    let permission = request(&mut relay, at(0));
+    relay.receive(at(0), &success(&permission, 0, "secret"));
+    assert_eq!(method(&request(&mut relay, at(0))), wire::SEND);
+    assert_eq!(waits_until(&mut relay, at(0)), Some(at(240_000)), "the server was heard");
+    relay
+}
+
+#[test]
+fn a_server_that_falls_silent_is_asked_whether_it_still_knows_us() {
+    let mut relay = spoken(false);
+    for second in [10, 11, 12] {
+        relay.send(at(second * 1000), peer(), &[0, 1]);
+        assert_eq!(method(&request(&mut relay, at(second * 1000))), wire::SEND);
+        assert_eq!(waits_until(&mut relay, at(second * 1000)), Some(at(13_000)));
+    }
+    let asked = request(&mut relay, at(13_000));
+    assert_eq!(method(&asked), wire::REFRESH);
+    relay.receive(at(13_000), &success(&asked, 600, "secret"));
+    assert_eq!(waits_until(&mut relay, at(13_000)), Some(at(240_000)), "the peer is silent, not the server");
+    // Whoever is heard in between is not asked.
+    relay.send(at(20_000), peer(), &[0, 1]);
+    request(&mut relay, at(20_000));
+    relay.receive(at(20_100), &Writer::indication(wire::DATA).peer(peer()).data(b"here").finish());
+    assert!(matches!(relay.poll(at(20_100)), RelayOutput::Received { .. }));
+    assert_eq!(waits_until(&mut relay, at(20_100)), Some(at(240_000)));
+    relay.send(at(30_000), peer(), &[0, 1]);
+    request(&mut relay, at(30_000));
+    let asked = request(&mut relay, at(33_000));
+    relay.receive(at(33_000), &error(&asked, 437, "two"));
+    assert!(matches!(failure(&mut relay, at(33_000)), RelayError::Lost));
+}
+
+#[test]
+fn a_silent_server_is_asked_again_on_datagrams_and_left_on_a_stream() {
+    for (stream, sends) in [(false, 12), (true, 1)] {
+        let mut relay = spoken(stream);
+        relay.send(at(10_000), peer(), &[0, 1]);
+        request(&mut relay, at(10_000));
+        let (mut now, mut asked) = (at(13_000), 0);
+        while now < at(13_000 + 3 * 7500) {
+            match relay.poll(now) {
+                RelayOutput::Transmit(bytes) => asked += u32::from(method(&bytes) == wire::REFRESH),
+                RelayOutput::Wait(later) => now = later.expect("it waits for something"),
+                RelayOutput::Failed(why) => {
+                    assert!(stream && matches!(why, RelayError::Unanswered), "{why:?}");
+                    assert_eq!(now, at(13_000 + 7500));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(asked, sends);
+    }
+}
+
+#[test]
+fn a_permission_that_finds_no_allocation_tells_that_it_is_lost() {
+    let mut relay = open(false, 600);
+    relay.send(at(0), peer(), &[0, 1]);
+    let permission = request(&mut relay, at(0));
+    relay.receive(at(0), &error(&permission, 437, "two"));
+    assert!(matches!(failure(&mut relay, at(0)), RelayError::Lost));
+}
+
 #[test]
 fn datagrams_wait_for_permission_and_media_gets_a_channel() {
     for stream in [false, true] {
