@@ -225,7 +225,14 @@ async function startCoturn(namespace) {
   `]);
   const said = await Promise.race([new Promise((resolve) => probe.stdout.once('data', resolve)), child.ended]);
   assert.equal(String(said).trim(), 'there', `coturn has started: ${log}`);
-  return { log: () => log };
+  return {
+    log: () => log,
+    /** Ends it without a word to anybody: what it lent is forgotten. */
+    async crash() {
+      child.kill('SIGKILL');
+      await child.ended;
+    },
+  };
 }
 
 /** Why this machine cannot run relays; undefined when it can. */
@@ -238,7 +245,7 @@ function whyNoRelays() {
 const noRelays = whyNoRelays();
 if (noRelays) console.log(`skipped: ${noRelays}`);
 
-describe('Chromium and the server through relays', { timeout: 30_000, skip: noRelays }, () => {
+describe('Chromium and the server through relays', { timeout: 60_000, skip: noRelays }, () => {
   let there, coturn;
   const relayOnly = () => ({
     iceServers: [{ urls: `turn:${there.namespace.address}:3478?transport=udp`, ...CREDENTIALS }], iceTransportPolicy: 'relay',
@@ -287,6 +294,28 @@ describe('Chromium and the server through relays', { timeout: 30_000, skip: noRe
     await there.page.evaluate(() => window.both.end());
     await there.rpc.release(pipeline);
     await until('coturn takes its addresses back', async () => coturn.log(), (log) => /REFRESH processed, success/.test(log), 5_000);
+    assert.deepEqual(there.page.troubles, []);
+  });
+
+  test('a server whose only relay is forgotten in mid-call gets another, and the call goes on', async () => {
+    const { rpc } = there;
+    const prepare = (endpoint) => rpc.invoke(endpoint, 'setNetworkInterfaces', { networkInterfaces: 'none-of-these' });
+    const { endpoint, found, figures, pipeline } = await call(there, 'forgotten', { prepare });
+    await rpc.subscribe(endpoint, 'ConnectionStateChanged');
+    await until('connected', figures, ({ state }) => state === 'connected', 10_000);
+    await comesBack(there, 'forgotten', figures);
+    assert.deepEqual(kinds(found), ['relay']);
+    await coturn.crash();
+    coturn = await startCoturn(there.namespace);
+    await until('another relay is told', async () => found.length, (count) => count === 2, 15_000);
+    assert.match(found[1], / typ relay /);
+    const lent = found.map((candidate) => candidate.split(' ')[5]);
+    assert.notEqual(lent[0], lent[1]);
+    await until('the browser sends there', figures, ({ remote }) => String(remote?.port) === lent[1], 20_000);
+    await comesBack(there, 'forgotten', figures);
+    assert.ok(!rpc.events.some((e) => e.object === endpoint && e.type === 'ConnectionStateChanged' && e.data.newState !== 'CONNECTED'), 'it was never disconnected');
+    await there.page.evaluate(() => window.forgotten.end());
+    await rpc.release(pipeline);
     assert.deepEqual(there.page.troubles, []);
   });
 });
