@@ -213,7 +213,17 @@ impl FromStr for Address {
             && !word.is_empty()
             && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
             && word.bytes().any(|b| b.is_ascii_alphabetic());
-        if is_name { Ok(Self::Name(word.to_owned())) } else { Err(CandidateError::Unreadable("address")) }
+        // A zone (RFC 4007, section 11) belongs to one machine: to others such an address is a name that they cannot resolve.
+        let is_zoned = || {
+            let (ip, zone) = word.split_once('%')?;
+            let is_zone = word.len() <= 255 && !zone.is_empty() && zone.bytes().all(|b| b.is_ascii_graphic());
+            (is_zone && ip.parse::<std::net::Ipv6Addr>().is_ok()).then_some(())
+        };
+        if is_name || is_zoned().is_some() {
+            Ok(Self::Name(word.to_owned()))
+        } else {
+            Err(CandidateError::Unreadable("address"))
+        }
     }
 }
 
@@ -304,6 +314,11 @@ mod tests {
     fn reads_names_tcp_types_and_optional_prefixes() {
         let mdns = read("a=candidate:0 1 UDP 2122252543 4c1ff5ba-55f1-4b7d-b0a5-3f4bb9b2a6cd.local 51332 typ host");
         assert!(matches!(&mdns.address, Address::Name(name) if name.ends_with(".local")));
+        for zone in ["fe80::1%eth0", "fe80::a:b%25", "FE80::1%wlp0s20f3.10"] {
+            let line = format!("candidate:1 1 UDP 1 {zone} 5001 typ host");
+            let linked = read(&line);
+            assert_eq!((&linked.address, linked.to_string()), (&Address::Name(zone.to_owned()), line));
+        }
         let tcp = read("5 1 tcp 1010827775 2001:db8::2 36378 typ host tcptype passive");
         assert_eq!(tcp.tcptype, Some(TcpType::Passive));
         assert_eq!(tcp.address, Address::Ip("2001:db8::2".parse().expect("an address")));

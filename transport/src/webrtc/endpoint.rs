@@ -71,6 +71,7 @@ struct State {
     /// What was found at once, and what servers have said since.
     candidates: Vec<Candidate>,
     late: Vec<Candidate>,
+    /// Since candidates are gathered.
     later: Option<mpsc::Receiver<Candidate>>,
 }
 
@@ -199,10 +200,13 @@ impl WebRtcEndpoint {
         }
     }
 
-    /// Collects local candidates; they are told one by one, and then that there are no more.
+    /// Collects local candidates, once; they are told one by one, and then that there are no more.
     ///
-    /// Errors: [`NegotiationError::NotGathered`].
+    /// Errors: [`NegotiationError::NotGathered`], after which it can be tried again.
     pub async fn gather_candidates(&self) -> Result<(), NegotiationError> {
+        if self.state().later.is_some() {
+            return Ok(());
+        }
         let stun = self.stun_addresses().await;
         let (later, receiver) = mpsc::channel(LATER);
         let plan = {
@@ -210,8 +214,12 @@ impl WebRtcEndpoint {
             if state.negotiation.local.is_none() {
                 return Err(NegotiationError::NotGathered("there is no description yet".to_owned()));
             }
+            // Two calls at the same time: the other was faster.
+            if state.later.is_some() {
+                return Ok(());
+            }
             // Before the first can be told: applications ask for our description as soon as they hear of it.
-            (state.late, state.later) = (Vec::new(), Some(receiver));
+            state.later = Some(receiver);
             let options = self.options();
             GatherPlan {
                 addresses: local_addresses(&options.network_interfaces),
@@ -226,8 +234,14 @@ impl WebRtcEndpoint {
             }
         };
         let gathered = ask(&self.element, |reply| SessionCommand::Gather { plan, reply }).await?;
-        let candidates = gathered.map_err(NegotiationError::NotGathered)?;
-        self.state().candidates = candidates;
+        let mut state = self.state();
+        match gathered {
+            Ok(candidates) => state.candidates = candidates,
+            Err(why) => {
+                state.later = None;
+                return Err(NegotiationError::NotGathered(why));
+            }
+        }
         Ok(())
     }
 

@@ -79,9 +79,7 @@ impl WebRtcSession {
         let usable: Vec<_> = plan.addresses.iter().copied().filter(|ip| port.serves(*ip)).collect();
         let numbered = usable.iter().enumerate();
         let hosts = numbered.flat_map(|(n, ip)| host_candidates(n, *ip, port.number(), tcp.as_deref(), &plan));
-        // A relay is kept when candidates are gathered once more.
-        let mut gathered: Vec<Gathered> = hosts.collect();
-        gathered.extend(self.gathered.drain(..).filter(|known| known.shown.typ == CandidateType::Relayed));
+        let gathered: Vec<Gathered> = hosts.collect();
         self.gathering.lines = plan.transports.iter().flatten().cloned().collect();
         self.gathering.foundations = gathered.len();
         for found in gathered {
@@ -111,7 +109,7 @@ impl WebRtcSession {
         };
         self.gathering.questions = ranked.filter_map(question).collect();
         self.gathering.later = Some(plan.later);
-        if let (None, Some(url)) = (&self.gathering.relay, plan.turn) {
+        if let Some(url) = plan.turn {
             self.gathering.relay = Some(Relaying::new(self.net.open_relay(url, self.mark, self.id)));
         }
         self.ask_reflexive(out);
