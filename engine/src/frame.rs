@@ -13,8 +13,6 @@ pub struct Coded {
     pub data: Bytes,
     /// When it is to be shown or heard, on the pipeline's clock.
     pub at: MediaTime,
-    /// False for what is only there to decode what follows: where a film is sought between two key frames.
-    pub shown: bool,
 }
 
 /// One plane of a picture: rows of `stride` bytes.

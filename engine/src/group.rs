@@ -35,8 +35,9 @@ impl Group {
         let time = match &packet.body {
             Body::Rtp(rtp) => u64::from(rtp.timestamp),
             Body::Coded(frame) => frame.at.as_nanos(),
-            // Whoever comes late to pictures begins with the next one.
-            Body::Picture(_) | Body::Sound(_) | Body::Data(_) => return self.begin += 1,
+            // Each picture begins a group. The latest is kept: for who is led here because of it, and who comes while a film is paused.
+            Body::Picture(picture) => picture.at.as_nanos(),
+            Body::Sound(_) | Body::Data(_) => return self.begin += 1,
         };
         if packet.key && self.frame != Some(time) {
             self.clear();
@@ -46,7 +47,8 @@ impl Group {
             self.begin += 1;
             return;
         }
-        self.bytes += packet.body.len();
+        // One picture is never too much, whatever its size: it is shared memory.
+        self.bytes += if matches!(packet.body, Body::Picture(_)) { 0 } else { packet.body.len() };
         self.packets.push(packet.clone());
         let (bytes, span) = if held { (HELD_BYTES, HELD_FOR) } else { (MOST_BYTES, LONGEST) };
         if self.exceeds(bytes, span) {

@@ -3,16 +3,32 @@
 use super::audio_decode::open;
 use super::inlet::{Arrival, Arrived, Inlet};
 use super::sender::Sender;
-use super::video_decode::INSIDE;
 use super::{LARGEST, raw};
 use crate::coder::{AudioDecoder, DecodedPicture, VideoDecoder};
 use crate::payload::{depayload, number, payload, setup};
-use rivero_engine::{Body, Caps, Codec, Coded, Form, Input, MediaKind, MediaTime, Node, Outbox, Packet, Sound};
-use std::collections::VecDeque;
+use rivero_engine::{Body, Caps, Codec, Coded, Form, Input, MediaKind, Node, Outbox, Packet, Sound};
 use std::sync::Arc;
 
 /// What the format of frames says that are decoded in another order than they are shown in: no browser takes them in RTP.
 pub const REORDERED: &str = "reordered=1";
+/// And of pictures with more than eight bits, or more colour than 4:2:0 has: hardly anybody's decoder for calls knows them.
+const UNCOMMON: &str = "uncommon=1";
+const BOTH: &str = "reordered=1;uncommon=1";
+
+/// The format of frames of video; `plain`: eight bits a sample, 4:2:0.
+pub fn frames_format(reordered: bool, plain: bool) -> Option<&'static str> {
+    match (reordered, plain) {
+        (false, true) => None,
+        (true, true) => Some(REORDERED),
+        (false, false) => Some(UNCOMMON),
+        (true, false) => Some(BOTH),
+    }
+}
+
+/// See [`REORDERED`].
+pub fn is_reordered(caps: &Caps) -> bool {
+    matches!(caps.format(), Some(REORDERED | BOTH))
+}
 
 /// Whether frames of the one description can travel as the other says, or the other way round, without a coder.
 pub fn packing(from: &Caps, to: &Caps) -> bool {
@@ -24,10 +40,15 @@ pub fn packing(from: &Caps, to: &Caps) -> bool {
         (Form::Packets, Form::Frames) => depayload(from).is_some() && setup(from) == setup(to),
         (Form::Frames, Form::Packets) => {
             let whole = to.codec() != Codec::H264 || number(to.format(), "packetization-mode") == Some(1);
-            payload(to).is_some() && whole && from.format() != Some(REORDERED) && setup(from) == setup(to)
+            payload(to).is_some() && whole && !is_for_coders(from) && setup(from) == setup(to)
         }
         _ => false,
     }
+}
+
+/// Frames that only whoever decodes them has a use for.
+fn is_for_coders(caps: &Caps) -> bool {
+    matches!(caps.format(), Some(REORDERED | UNCOMMON | BOTH))
 }
 
 /// Frames into packets.
@@ -70,7 +91,7 @@ impl Unpack {
         } else if self.inlet.wish().is_open() {
             return self.inlet.want_key(out);
         }
-        let body = Body::Coded(Arc::new(Coded { data: frame.data, at, shown: true }));
+        let body = Body::Coded(Arc::new(Coded { data: frame.data, at }));
         out.media(0, Packet::new(self.to.clone(), body, entered).key(frame.key).frame_end(true));
     }
 }
@@ -96,33 +117,24 @@ pub struct DecodePictures {
     raw: Caps,
     decoder: VideoDecoder,
     pictures: Vec<DecodedPicture>,
-    /// Times of frames that only serve to decode what follows.
-    hidden: VecDeque<MediaTime>,
 }
 
 impl DecodePictures {
     pub fn new(from: &Caps) -> Result<Self, String> {
         let decoder = VideoDecoder::with_largest(from.codec(), LARGEST).map_err(|why| why.to_string())?;
         let raw = raw(MediaKind::Video).ok_or("no raw video")?;
-        Ok(DecodePictures { raw, decoder, pictures: Vec::new(), hidden: VecDeque::new() })
+        Ok(DecodePictures { raw, decoder, pictures: Vec::new() })
     }
 }
 
 impl Node for DecodePictures {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         let Input::Media { packet: Packet { body: Body::Coded(frame), entered, .. }, .. } = input else { return };
-        if !frame.shown {
-            if self.hidden.len() == INSIDE {
-                self.hidden.pop_front();
-            }
-            self.hidden.push_back(frame.at);
-        }
         if let Err(why) = self.decoder.decode(&frame.data, frame.at, &mut self.pictures) {
             tracing::debug!("a frame is not decoded: {why}");
         }
         for decoded in self.pictures.drain(..) {
-            let hidden = self.hidden.contains(&decoded.picture.at);
-            if !decoded.damaged && !hidden {
+            if !decoded.damaged {
                 let picture = Packet::new(self.raw.clone(), Body::Picture(Arc::new(decoded.picture)), entered);
                 out.media(0, picture.key(true).frame_end(true));
             }

@@ -49,7 +49,7 @@ impl Sender {
     /// What the payload format has no place for; nothing was written then.
     pub fn send(&mut self, frame: &Bytes, key: bool, at: MediaTime, out: &mut Outbox) -> Result<(), Unsendable> {
         if self.format.is_none() {
-            let body = Body::Coded(Arc::new(Coded { data: frame.clone(), at, shown: true }));
+            let body = Body::Coded(Arc::new(Coded { data: frame.clone(), at }));
             out.media(0, Packet::new(self.caps.clone(), body, at).key(key).frame_end(true));
             return Ok(());
         }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// More frames than a decoder holds back.
-pub const INSIDE: usize = 64;
+const INSIDE: usize = 64;
 
 pub struct VideoDecode {
     raw: Caps,

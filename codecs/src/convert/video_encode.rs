@@ -147,7 +147,9 @@ fn longest_slice(to: &Caps) -> Option<u32> {
 impl Node for VideoEncode {
     fn handle(&mut self, input: Input, out: &mut Outbox) {
         match input {
-            Input::Media { packet: Packet { body: Body::Picture(picture), entered, .. }, .. } => {
+            Input::Media { packet: Packet { body: Body::Picture(picture), entered, discontinuity, .. }, .. } => {
+                // Another scene: what is left of the one before would be seen in it for a while.
+                self.wants_key |= discontinuity;
                 self.encode(&picture, entered, out);
             }
             Input::Media { .. } | Input::Deadline => {}

@@ -1,7 +1,7 @@
 //! A track's units to pictures or sound, whatever the coding.
 
 use super::ffmpeg::StreamDecoder;
-use super::{FilmError, Track};
+use super::{FilmError, Track, Unit};
 use crate::coder::ffmpeg::{Frame, PictureConverter, SoundConverter};
 use crate::coder::resampler::{check_form, to_bytes};
 use crate::coder::{Cause, Largest};
@@ -28,8 +28,10 @@ pub struct TrackDecoder {
     pictures: PictureConverter,
     /// (format's Hz, channels, converter)
     sound: Option<((u32, u8), SoundConverter)>,
-    /// Where the sound that left last ended.
+    /// Where the sound that left last ended, or the picture that did, if it is shown as long as the one before it.
     until: MediaTime,
+    /// When the last picture is shown.
+    shown: Option<MediaTime>,
 }
 
 impl TrackDecoder {
@@ -37,17 +39,19 @@ impl TrackDecoder {
     pub fn new(track: &Track, largest: Largest) -> Result<Self, FilmError> {
         let decoder = StreamDecoder::new(&track.parameters, most_pixels(largest))?;
         let (pictures, until) = (PictureConverter::default(), MediaTime::ZERO);
-        Ok(TrackDecoder { decoder, kind: track.kind, largest, pictures, sound: None, until })
+        Ok(TrackDecoder { decoder, kind: track.kind, largest, pictures, sound: None, until, shown: None })
     }
 
     /// Decodes one unit and appends what it completes. After an error the decoder goes on with the next one.
-    pub fn decode(&mut self, data: &[u8], at: MediaTime, out: &mut Vec<Decoded>) -> Result<(), FilmError> {
-        if data.is_empty() {
+    pub fn decode(&mut self, unit: &Unit, out: &mut Vec<Decoded>) -> Result<(), FilmError> {
+        if unit.data.is_empty() {
             return Err(FilmError::Refused("an empty unit"));
         }
-        let pts = i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
-        let sent = self.decoder.send(data, pts).map_err(invalid);
-        sent.and(self.receive(at, out))
+        let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        // Where it is not said when a picture is shown, its decoder finds out from the times of those around it.
+        let pts = unit.timed.then(|| nanos(unit.at));
+        let sent = self.decoder.send(&unit.data, pts, nanos(unit.decode_at), unit.key).map_err(invalid);
+        sent.and(self.receive(MediaTime::ZERO + unit.at, out))
     }
 
     /// Appends what the decoder still holds, and forgets the stream: at its end, or before units from elsewhere in it.
@@ -67,11 +71,8 @@ impl TrackDecoder {
                     let at = time.and_then(|t| u64::try_from(t).ok()).map_or(next, MediaTime::from_nanos);
                     match self.finish(frame, at) {
                         Ok(Some(decoded)) => {
-                            if let Decoded::Sound(sound) = &decoded {
-                                let nanos = sound.frames() as u64 * 1_000_000_000 / u64::from(sound.rate);
-                                self.until = sound.at + Duration::from_nanos(nanos);
-                                next = self.until;
-                            }
+                            self.until = self.end(&decoded);
+                            next = self.until;
                             out.push(decoded);
                         }
                         Ok(None) => {}
@@ -83,6 +84,20 @@ impl TrackDecoder {
             }
         }
         result
+    }
+
+    fn end(&mut self, decoded: &Decoded) -> MediaTime {
+        match decoded {
+            Decoded::Sound(sound) => {
+                let nanos = sound.frames() as u64 * 1_000_000_000 / u64::from(sound.rate);
+                sound.at + Duration::from_nanos(nanos)
+            }
+            Decoded::Picture(picture) => {
+                let step = self.shown.map_or(Duration::ZERO, |before| picture.at.since(before));
+                self.shown = Some(picture.at);
+                picture.at + step
+            }
+        }
     }
 
     fn finish(&mut self, frame: Frame, at: MediaTime) -> Result<Option<Decoded>, FilmError> {

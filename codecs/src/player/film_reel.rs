@@ -1,25 +1,19 @@
 //! A reel that is a file or a stream of the network. Tracks for which the house has a word leave as they are coded; others are
 //! decoded here.
+//!
+//! Where a place between two key frames is sought, pictures are decoded here from there to the next key frame, and leave as such: nobody
+//! sees those before the place, and whoever takes the film as it is coded goes on with it at the key frame.
 
-use super::reel::{Content, Frame, Reel, ReelInfo};
+use super::lane::Lane;
+use super::reel::{Frame, Reel, ReelInfo};
 use crate::coder::Largest;
-use crate::convert::{REORDERED, raw};
-use crate::film::{Decoded, FilmError, Interrupt, OpenOptions, Reader, Track, TrackDecoder, Unit};
-use rivero_engine::{Caps, Codec, MediaKind, MediaTime};
+use crate::film::{FilmError, Interrupt, OpenOptions, Reader, Unit};
+use rivero_engine::MediaKind;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Units that are looked at before anything leaves: whether pictures are decoded in another order than they are shown in.
 const LOOK_AHEAD: usize = 48;
-
-/// One track that is played.
-struct Lane {
-    track: usize,
-    kind: MediaKind,
-    decoder: Option<TrackDecoder>,
-    /// Something of it could be used.
-    serves: bool,
-}
 
 /// See [`Reel`].
 pub struct FilmReel {
@@ -69,7 +63,7 @@ impl FilmReel {
                 Err(why) => return Err(why),
             }
         }
-        let mut lanes = Vec::new();
+        let (mut lanes, mut trouble) = (Vec::new(), None);
         for track in chosen {
             let described = &reader.tracks()[track];
             let (width, height) = (described.width, described.height);
@@ -82,52 +76,55 @@ impl FilmReel {
                 !live && (described.reordered || is_reordered(ahead.iter().filter(|unit| unit.track == track)));
             // Pictures of which not even the size was found may be none: then that is found out here.
             let unknown = !live && kind == MediaKind::Video && width == 0;
-            let caps = caps(described, reordered).filter(|_| !unknown);
-            let decoder = if caps.is_none() { Some(TrackDecoder::new(described, largest)?) } else { None };
-            let caps = caps.or_else(|| raw(kind));
-            if kind == MediaKind::Video {
-                info.video = caps
-            } else {
-                info.audio = caps
+            match Lane::new(track, described, reordered, unknown, largest) {
+                Ok(lane) => lanes.push(lane),
+                // The other one may be all right.
+                Err(why) => {
+                    tracing::warn!(coding = described.coding, "a track of a film cannot be played: {why}");
+                    trouble = Some(why);
+                }
             }
-            lanes.push(Lane { track, kind, decoder, serves: false });
         }
-        Ok(FilmReel { reader, info, lanes, largest, ahead, ready: VecDeque::new(), drained: false, trouble: None })
+        for lane in &lanes {
+            match lane.kind {
+                MediaKind::Video => info.video = lane.caps.clone(),
+                _ => info.audio = lane.caps.clone(),
+            }
+        }
+        match trouble {
+            Some(why) if lanes.is_empty() => Err(why),
+            _ => Ok(FilmReel {
+                reader,
+                info,
+                lanes,
+                largest,
+                ahead,
+                ready: VecDeque::new(),
+                drained: false,
+                trouble: None,
+            }),
+        }
     }
 
     fn take(&mut self, unit: Unit) -> Result<(), FilmError> {
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.track == unit.track) else { return Ok(()) };
-        let (kind, key, duration) = (lane.kind, unit.key, unit.duration);
-        let Some(decoder) = &mut lane.decoder else {
-            lane.serves = true;
-            let content = Content::Coded(unit.data);
-            self.ready.push_back(Frame { kind, content, at: unit.at, decoded: unit.decode_at, duration, key });
-            return Ok(());
-        };
-        let mut decoded = Vec::new();
-        if let Err(why) = decoder.decode(&unit.data, on_clock(unit.at), &mut decoded) {
+        if let Err(why) = lane.take(unit, &mut self.ready) {
             tracing::debug!("a frame of a film is not decoded: {why}");
             if !lane.serves && matches!(why, FilmError::TooLarge { .. }) {
                 return Err(why);
             }
             self.trouble.get_or_insert(why);
         }
-        lane.serves |= !decoded.is_empty();
-        self.ready.extend(decoded.into_iter().map(|one| frame(kind, one, duration)));
         Ok(())
     }
 
     /// What decoders still hold when the film is over.
     fn drain(&mut self) {
         for lane in &mut self.lanes {
-            let Some(decoder) = &mut lane.decoder else { continue };
-            let mut decoded = Vec::new();
-            if let Err(why) = decoder.flush(&mut decoded) {
+            if let Err(why) = lane.flush(&mut self.ready) {
                 tracing::debug!("the end of a film is not decoded: {why}");
                 self.trouble.get_or_insert(why);
             }
-            lane.serves |= !decoded.is_empty();
-            self.ready.extend(decoded.into_iter().map(|one| frame(lane.kind, one, Duration::ZERO)));
         }
     }
 }
@@ -164,26 +161,10 @@ impl Reel for FilmReel {
         self.ready.clear();
         self.drained = false;
         for lane in &mut self.lanes {
-            if lane.decoder.is_some() {
-                lane.decoder = Some(TrackDecoder::new(&self.reader.tracks()[lane.track], self.largest)?);
-            }
+            lane.seek(to, &self.reader.tracks()[lane.track], self.largest)?;
         }
         Ok(())
     }
-}
-
-fn frame(kind: MediaKind, decoded: Decoded, duration: Duration) -> Frame {
-    let (at, content) = match decoded {
-        Decoded::Picture(picture) => (picture.at, Content::Picture(picture)),
-        Decoded::Sound(sound) => (sound.at, Content::Sound(sound)),
-    };
-    let at = Duration::from_nanos(at.as_nanos());
-    Frame { kind, content, at, decoded: at, duration, key: true }
-}
-
-/// A place in a film as a time, for decoders that know no other.
-fn on_clock(at: Duration) -> MediaTime {
-    MediaTime::ZERO + at
 }
 
 fn is_reordered<'a>(units: impl Iterator<Item = &'a Unit>) -> bool {
@@ -193,25 +174,4 @@ fn is_reordered<'a>(units: impl Iterator<Item = &'a Unit>) -> bool {
         latest = latest.max(unit.at);
         back
     })
-}
-
-/// What the frames of a track are, in the words that sessions and encoders use; `None` for what has no word.
-fn caps(track: &Track, reordered: bool) -> Option<Caps> {
-    let codec = track.codec?;
-    let caps = match codec {
-        Codec::Raw | Codec::Message => return None,
-        // Its time stamps count 48 kHz and its description says stereo, whatever is inside (RFC 7587, section 7).
-        Codec::Opus => Caps::audio(codec, 48_000, 2),
-        Codec::G722 => Caps::audio(codec, 8_000, 1),
-        Codec::Mp3 => Caps::audio(codec, 90_000, 1),
-        // Its headers have no place in caps.
-        Codec::Vorbis => return None,
-        Codec::Aac => {
-            let config: String = track.config.iter().map(|byte| format!("{byte:02x}")).collect();
-            Caps::audio(codec, track.rate, track.channels).with_format(Some(&format!("config={config}")))
-        }
-        _ if codec.kind() == MediaKind::Video => Caps::video(codec, reordered.then_some(REORDERED)),
-        _ => Caps::audio(codec, track.rate, track.channels),
-    };
-    Some(caps.frames())
 }

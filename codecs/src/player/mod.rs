@@ -8,6 +8,7 @@
 //! time; those that do nothing see their camera again.
 
 mod film_reel;
+mod lane;
 mod node;
 mod outage;
 mod projector;

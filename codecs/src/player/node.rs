@@ -7,9 +7,10 @@ use super::outage::{Outage, Plan};
 use super::projector::{OpenReel, Projector, Reading};
 use super::reel::{Content, Frame, ReelInfo};
 use super::{PlayState, PlayerCommand, PlayerEvent, PlayerReport};
-use crate::convert::REORDERED;
+use crate::convert::{is_reordered, raw};
 use crate::film::{FilmError, Interrupt};
-use rivero_engine::{Body, Clock, Coded, Input, MediaKind, MediaTime, Node, Outbox, Packet};
+use rivero_engine::{Body, Caps, Clock, Coded, Input, MediaKind, MediaTime, Node, Outbox, Packet};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ const BREATH: Duration = Duration::from_millis(1);
 /// A frame that was waited for and comes later than this was held up by what it is read from: the film goes on from here instead of
 /// hurrying. One that is only late, because a file holds its sound far from its pictures, is no reason.
 const HELD_UP: Duration = Duration::from_millis(300);
+/// Sound that may lie before the picture that a paused film shows after a seek.
+const MOST_HELD: usize = 256;
 /// What follows in the same stream is at least this much later: two ticks of a clock of 90 kHz.
 const STEP: Duration = Duration::from_micros(23);
 
@@ -59,8 +62,12 @@ struct Show {
     point: Option<(Duration, MediaTime)>,
     /// While paused, or before the first frame: the place at which it goes on.
     place: Duration,
-    /// What comes before this place only serves to decode what follows.
-    sought: Option<Duration>,
+    /// Another place was sought, and no picture from there has left.
+    cut: bool,
+    /// It was sought while it is paused: one picture is shown.
+    peeks: bool,
+    /// Sound that was met on the way to that picture.
+    held: VecDeque<Frame>,
     /// It is not where it should be: it goes on from wherever it is.
     astray: bool,
     /// Pictures before the next key frame are of no use.
@@ -154,7 +161,10 @@ impl PlayerNode {
         }
         show.run += 1;
         (show.next, show.ended, show.point) = (None, false, None);
-        (show.place, show.reached, show.sought) = (to, to, Some(to));
+        (show.place, show.reached) = (to, to);
+        show.peeks = self.state == PlayState::Pause && info.video.is_some();
+        show.held.clear();
+        show.cut = true;
         (show.astray, show.awaits_key) = (false, false);
         true
     }
@@ -204,6 +214,7 @@ impl PlayerNode {
                 Look::Nothing => break Some(out.now() + LOOK_AGAIN),
                 Look::Failed(why) => self.fail(why, out),
                 Look::Frame { .. } if lets_pass => show.let_pass(),
+                Look::Frame { .. } if show.peeks => self.peek(out),
                 _ if paused => break None,
                 Look::End => {
                     if show.over > out.now() {
@@ -212,11 +223,12 @@ impl PlayerNode {
                     self.stop(out);
                     out.tell(PlayerEvent::End);
                 }
-                Look::Frame { decoded, preroll } => {
+                Look::Frame { decoded } => {
                     if show.point.is_none() {
                         self.floor = self.last;
                     }
-                    let due = show.due(decoded, preroll, self.delay, out.now());
+                    let free = self.last[0].max(self.last[1]);
+                    let due = show.due(decoded, self.delay, free, out.now());
                     if due > out.now() {
                         // What is live is shown earlier if more comes than there should be.
                         break Some(if show.is_live() { due.min(out.now() + LET_PASS) } else { due });
@@ -225,28 +237,37 @@ impl PlayerNode {
                         break Some(out.now() + BREATH);
                     }
                     given += 1;
-                    self.give(preroll, out);
+                    self.give(out);
                 }
             }
         };
         out.wake_at(wake);
     }
 
-    fn give(&mut self, preroll: bool, out: &mut Outbox) {
+    /// Shows the picture at which a paused film stands, without going on.
+    fn peek(&mut self, out: &mut Outbox) {
+        let Some(show) = &mut self.show else { return };
+        let picture = show.next.as_ref().is_some_and(|frame| frame.kind == MediaKind::Video);
+        show.peeks = !picture && show.held.len() < MOST_HELD;
+        if !picture {
+            show.held.extend(show.next.take());
+        } else if let Some(frame) = &show.next {
+            show.point = Some((frame.at, out.now()));
+            self.floor = self.last;
+            self.give(out);
+            self.show.iter_mut().for_each(|show| show.point = None);
+        }
+    }
+
+    fn give(&mut self, out: &mut Outbox) {
         let Some(show) = &mut self.show else { return };
         let (Some(frame), Some((place, time)), Some(info)) = (show.next.take(), show.point, &show.info) else { return };
-        let (port, caps) = match frame.kind {
-            MediaKind::Audio => (0, &info.audio),
-            _ => (1, &info.video),
-        };
-        // Before the place that was sought only what others are decoded from serves anything.
-        let serves = !preroll || (frame.kind == MediaKind::Video && matches!(frame.content, Content::Coded(_)));
-        let Some(caps) = caps.clone().filter(|_| serves) else { return };
+        let Some((port, caps)) = described(&frame, info) else { return };
         let at = if frame.at >= place { time + (frame.at - place) } else { time - (place - frame.at) };
         // What is decoded before others and shown after them stands where it stands.
-        let last = if caps.format() == Some(REORDERED) { &mut self.floor[port] } else { &mut self.last[port] };
+        let last = if is_reordered(&caps) { &mut self.floor[port] } else { &mut self.last[port] };
         let at = if at <= *last { *last + STEP } else { at };
-        if caps.format() != Some(REORDERED) || at == *last + STEP {
+        if !is_reordered(&caps) || at == *last + STEP {
             *last = at;
         }
         self.last[port] = self.last[port].max(at);
@@ -255,9 +276,19 @@ impl PlayerNode {
         show.over = show.over.max(at + lasts);
         self.outage.is_over(out.now());
         let key = frame.key || frame.kind == MediaKind::Audio;
-        let packet = Packet::new(caps, body(frame.content, at, !preroll), out.now());
-        out.media(port, packet.key(key).frame_end(true));
+        if let Some(body) = body(frame.content, at) {
+            let mut packet = Packet::new(caps, body, out.now()).key(key).frame_end(true);
+            packet.discontinuity = frame.kind == MediaKind::Video && std::mem::take(&mut show.cut);
+            out.media(port, packet);
+        }
     }
+}
+
+/// Where a frame leaves, and as what.
+fn described(frame: &Frame, info: &ReelInfo) -> Option<(usize, Caps)> {
+    let (port, caps) = if frame.kind == MediaKind::Audio { (0, &info.audio) } else { (1, &info.video) };
+    let caps = if matches!(frame.content, Content::Coded(_)) { caps.clone() } else { raw(frame.kind) };
+    caps.map(|caps| (port, caps))
 }
 
 /// What stands before the player.
@@ -265,7 +296,7 @@ enum Look {
     Nothing,
     Failed(FilmError),
     End,
-    Frame { decoded: Duration, preroll: bool },
+    Frame { decoded: Duration },
 }
 
 impl Show {
@@ -279,7 +310,9 @@ impl Show {
             starved: false,
             point: None,
             place: Duration::ZERO,
-            sought: None,
+            cut: false,
+            peeks: false,
+            held: VecDeque::new(),
             astray: false,
             awaits_key: false,
             reached: Duration::ZERO,
@@ -298,6 +331,9 @@ impl Show {
     }
 
     fn look(&mut self) -> Look {
+        if self.next.is_none() && !self.peeks {
+            self.next = self.held.pop_front();
+        }
         while self.next.is_none() && !self.ended {
             match self.projector.take() {
                 None => {
@@ -309,33 +345,29 @@ impl Show {
                     self.awaits_key &= frame.kind != MediaKind::Video || !frame.key;
                     self.next = Some(frame).filter(|frame| !self.awaits_key || frame.kind != MediaKind::Video);
                 }
-                Some(Reading::Astray { run }) if run == self.run => (self.astray, self.sought) = (true, None),
+                Some(Reading::Astray { run }) if run == self.run => self.astray = true,
                 Some(Reading::End { run }) if run == self.run => self.ended = true,
                 Some(Reading::Frame { .. } | Reading::Astray { .. } | Reading::End { .. }) => {}
                 Some(Reading::Failed(why)) => return Look::Failed(why),
             }
         }
         match &self.next {
-            Some(frame) => {
-                let preroll = self.sought.is_some_and(|sought| frame.at + frame.duration <= sought);
-                Look::Frame { decoded: frame.decoded, preroll }
-            }
+            Some(frame) => Look::Frame { decoded: frame.decoded },
             None => Look::End,
         }
     }
 
     /// When the frame is due that is decoded at this place. The first one after a pause or a seek ties the film to the clock.
-    fn due(&mut self, decoded: Duration, preroll: bool, delay: Duration, now: MediaTime) -> MediaTime {
+    /// `free`: all that left before has been shown by then.
+    fn due(&mut self, decoded: Duration, delay: Duration, free: MediaTime, now: MediaTime) -> MediaTime {
         let live = self.is_live();
         let delay = if live { delay } else { Duration::ZERO };
         let early = delay.saturating_sub(SLACK);
         // A stream that is joined begins where it is.
         let joins = std::mem::take(&mut self.astray) || live;
-        let begin = (if joins { decoded } else { self.place }, now + early);
+        // What is decoded before others and shown after them has left early.
+        let begin = (if joins { decoded } else { self.place }, if live { now + early } else { now.max(free) });
         let (place, time) = *self.point.get_or_insert(begin);
-        if preroll {
-            return now;
-        }
         let planned = if decoded >= place { time + (decoded - place) } else { time - (place - decoded) };
         let late = now.since(planned);
         let held_up = std::mem::take(&mut self.starved) && late > HELD_UP;
@@ -362,12 +394,13 @@ impl Show {
     }
 }
 
-fn body(content: Content, at: MediaTime, shown: bool) -> Body {
-    match content {
-        Content::Coded(data) => Body::Coded(Arc::new(Coded { data, at, shown })),
+fn body(content: Content, at: MediaTime) -> Option<Body> {
+    Some(match content {
+        Content::Coded(data) => Body::Coded(Arc::new(Coded { data, at })),
         Content::Picture(picture) => Body::Picture(Arc::new(rivero_engine::Picture { at, ..picture })),
         Content::Sound(sound) => Body::Sound(Arc::new(rivero_engine::Sound { at, ..sound })),
-    }
+        Content::Nothing => return None,
+    })
 }
 
 impl Node for PlayerNode {

@@ -1,7 +1,7 @@
 //! The thread that reads a reel ahead of its player, within bounds. When it is as far ahead as it may be it sleeps until half of that has
 //! been played: waking it costs more than reading a frame does.
 
-use super::reel::{Frame, Reel, ReelInfo};
+use super::reel::{Content, Frame, Reel, ReelInfo};
 use crate::film::{FilmError, Interrupt};
 use std::io;
 use std::sync::Arc;
@@ -179,6 +179,7 @@ impl Booth {
             }
             let run = self.run;
             let given = match reel.next()? {
+                Some(Frame { content: Content::Nothing, .. }) => Ok(()),
                 Some(frame) => self.give(Reading::Frame { run, frame }, &mut *reel),
                 None => self.give(Reading::End { run }, &mut *reel).and_then(|()| {
                     // At the end only an order leads on.

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What is known of a reel once it is open.
 #[derive(Clone, Debug, Default)]
 pub struct ReelInfo {
-    /// As frames, or raw where no other room has a word for the coding.
+    /// As frames, or raw where no other room has a word for the coding. Pictures may come raw for a while instead, after a seek.
     pub audio: Option<Caps>,
     pub video: Option<Caps>,
     pub duration: Option<Duration>,
@@ -24,6 +24,8 @@ pub enum Content {
     Coded(Bytes),
     Picture(Picture),
     Sound(Sound),
+    /// It was only there to decode what follows. Nobody gets it.
+    Nothing,
 }
 
 impl Content {
@@ -33,6 +35,7 @@ impl Content {
             Content::Coded(data) => data.len(),
             Content::Picture(picture) => picture.len(),
             Content::Sound(sound) => sound.samples.len(),
+            Content::Nothing => 0,
         }
     }
 
@@ -64,7 +67,7 @@ pub trait Reel: Send {
     /// Nothing more can be read.
     fn next(&mut self) -> Result<Option<Frame>, FilmError>;
 
-    /// Goes on at the key frame at or before `to`.
+    /// Goes on with the picture that is shown at `to`.
     ///
     /// # Errors
     /// It cannot, and stands where it stood.

@@ -4,7 +4,7 @@ use super::gaps::{GapFix, Gaps, length};
 use super::profile::{Profile, fits, track};
 use super::scribe::{Failure, Line, OpenTarget, Refused, Scribe};
 use super::{AUDIO, RecorderCommand, RecorderEvent, RecorderReport, VIDEO};
-use crate::convert::REORDERED;
+use crate::convert::is_reordered;
 use crate::film::{FilmError, WriterOptions};
 use crate::player::PlayState;
 use rivero_engine::{Body, Caps, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet};
@@ -199,7 +199,7 @@ impl RecorderNode {
         // Another source begins with what it sent lately, which lies before what is recorded already. Only pictures whose source says
         // so are decoded in another order than they are shown in.
         let before = self.newest[port].is_some_and(|newest| frame.at <= newest);
-        if port == VIDEO && before && packet.caps.format() != Some(REORDERED) {
+        if port == VIDEO && before && !is_reordered(&packet.caps) {
             self.waits = true;
             return self.ask_again(out);
         }

@@ -70,7 +70,7 @@ fn opus() -> Caps {
 
 fn packet(caps: Caps, data: Bytes, at: u64, key: bool) -> Packet {
     let at = MediaTime::from_millis(at);
-    Packet::new(caps, Body::Coded(Arc::new(Coded { data, at, shown: true })), at).key(key).frame_end(true)
+    Packet::new(caps, Body::Coded(Arc::new(Coded { data, at })), at).key(key).frame_end(true)
 }
 
 /// A frame of silence.

@@ -5,7 +5,7 @@ use crate::{Room, ffmpeg, open, patient};
 use data_encoding::BASE64;
 use rivero_codecs::coder::Largest;
 use rivero_codecs::film::{FilmError, Format, OpenOptions, Reader, Roots, Scheme, TrackDecoder};
-use rivero_engine::{Codec, MediaTime};
+use rivero_engine::Codec;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn try_all(path: &Path) -> Result<usize, FilmError> {
             count += 1;
             assert!(count < 100_000);
             if let Some(Ok(decoder)) = decoders.get_mut(unit.track) {
-                let _ = decoder.decode(&unit.data, MediaTime::ZERO + unit.at, &mut out);
+                let _ = decoder.decode(&unit, &mut out);
                 out.clear();
             }
         }
@@ -135,7 +135,7 @@ fn giant_pictures_are_refused() {
             let mut decoder = TrackDecoder::new(&reader.tracks()[0], Largest::default())?;
             let mut out = Vec::new();
             while let Some(unit) = reader.read()? {
-                decoder.decode(&unit.data, MediaTime::ZERO, &mut out)?;
+                decoder.decode(&unit, &mut out)?;
             }
             decoder.flush(&mut out)?;
             Ok(out.len())

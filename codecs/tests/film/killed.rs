@@ -96,7 +96,7 @@ fn records_until_it_is_killed() {
         std::thread::sleep(due.since(clock.now()));
         let elapsed = due.since(bench.clock.now());
         bench.advance(elapsed);
-        let packet = Packet::new(caps(film, kind), Body::Coded(Arc::new(Coded { data, at: due, shown: true })), due);
+        let packet = Packet::new(caps(film, kind), Body::Coded(Arc::new(Coded { data, at: due })), due);
         let packet = packet.key(key || kind == MediaKind::Audio).frame_end(true);
         bench.run(sources[film].tell(Tell::Emit(packet))).unwrap();
         bench.settle();

@@ -11,6 +11,7 @@ mod matrix;
 #[path = "../readers/mod.rs"]
 mod readers;
 mod recording;
+mod seeking;
 #[path = "../signal/mod.rs"]
 mod signal;
 mod web;

@@ -13,7 +13,7 @@ fn decode(reader: &mut Reader, what: &str) -> (Vec<Duration>, f64) {
         reader.tracks().iter().map(|track| TrackDecoder::new(track, Largest::default()).unwrap()).collect();
     let (mut out, mut pictures, mut sound) = (Vec::new(), Vec::new(), 0.0);
     for unit in read_all(reader).unwrap() {
-        let told = decoders[unit.track].decode(&unit.data, MediaTime::ZERO + unit.at, &mut out);
+        let told = decoders[unit.track].decode(&unit, &mut out);
         assert!(told.is_ok(), "{what}: {told:?}");
     }
     decoders.iter_mut().for_each(|decoder| decoder.flush(&mut out).unwrap());
@@ -92,6 +92,37 @@ fn every_container_and_codec_is_read_and_decoded() {
         assert!((49..=51).contains(&pictures.len()), "{what}: {} pictures", pictures.len());
         assert!(pictures.is_sorted() && pictures[0] < Duration::from_millis(200), "{what}: {pictures:?}");
         assert!((1.9..2.2).contains(&sound), "{what}: {sound} s of sound");
+    }
+}
+
+/// Four fields: the brightness of each, in the studio range, of every picture.
+#[test]
+fn pictures_of_every_format_look_as_they_should() {
+    let room = Room::new("formats");
+    let source = "color=black:s=176x144:r=25:d=1.6,format=rgb24,drawbox=0:0:88:72:red:fill,drawbox=88:0:88:72:lime:fill,\
+                  drawbox=0:72:88:72:blue:fill,drawbox=88:72:88:72:white:fill[a];color=black:s=12x12:r=25:d=1.6[b];\
+                  [a][b]overlay=x='82+22*sin(8*t)':y=66,format=yuv420p";
+    for (codec, format) in
+        [("png", "gray"), ("png", "pal8"), ("png", "gray16be"), ("png", "rgb24"), ("ffv1", "gray12le")]
+    {
+        let path = room.path("a.mov");
+        let path = if codec == "ffv1" { path.with_extension("mkv") } else { path };
+        ffmpeg(&["-filter_complex", source, "-c:v", codec, "-pix_fmt", format], &path);
+        let mut reader = open(&path).unwrap();
+        let mut decoder = TrackDecoder::new(&reader.tracks()[0], Largest::default()).unwrap();
+        let mut out = Vec::new();
+        for unit in read_all(&mut reader).unwrap() {
+            decoder.decode(&unit, &mut out).unwrap();
+        }
+        decoder.flush(&mut out).unwrap();
+        for (number, decoded) in out.iter().enumerate() {
+            let Decoded::Picture(picture) = decoded else { panic!("{decoded:?}") };
+            let y = |x: usize, line: usize| i32::from(picture.planes[0].data[line * picture.planes[0].stride + x]);
+            let is = [y(20, 20), y(150, 20), y(20, 120), y(150, 120)];
+            let near = is.iter().zip([82, 145, 41, 235]).all(|(is, wanted)| (is - wanted).abs() < 8);
+            assert!(near, "{format} in {codec}: picture {number} of {}: {is:?}", out.len());
+        }
+        assert_eq!(out.len(), 40, "{format} in {codec}");
     }
 }
 

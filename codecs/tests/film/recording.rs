@@ -210,7 +210,7 @@ fn pictures_may_change_in_size() {
         let mut decoder = rivero_codecs::film::TrackDecoder::new(&reader.tracks()[0], Default::default()).unwrap();
         let mut out = Vec::new();
         for unit in read_all(&mut reader).unwrap() {
-            decoder.decode(&unit.data, MediaTime::ZERO + unit.at, &mut out).unwrap();
+            decoder.decode(&unit, &mut out).unwrap();
         }
         decoder.flush(&mut out).unwrap();
         let sizes: Vec<_> = out

@@ -80,7 +80,7 @@ impl Wire {
         assert_eq!(format.push(piece, &mut frames), Loss::Nothing);
         let coded = |data: Bytes, timestamp: u32| {
             let at = MediaTime::from_nanos(u64::from(timestamp) * 1_000_000_000 / u64::from(caps.clock_rate()));
-            Packet::new(caps.frames(), Body::Coded(Arc::new(Coded { data, at, shown: true })), at)
+            Packet::new(caps.frames(), Body::Coded(Arc::new(Coded { data, at })), at)
         };
         frames.into_iter().map(|frame| coded(frame.data, frame.timestamp)).collect()
     }

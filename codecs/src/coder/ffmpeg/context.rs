@@ -254,7 +254,13 @@ impl CodecContext {
     }
 
     /// Gives a decoder one frame; the bytes are copied, with the padding that FFmpeg reads past the end.
-    pub(crate) fn send_data(&mut self, data: &[u8], pts: i64) -> Result<(), Cause> {
+    pub(in crate::coder) fn send_data(&mut self, data: &[u8], pts: i64) -> Result<(), Cause> {
+        self.send_stamped(data, (pts, pts), false)
+    }
+
+    /// The same, with the time at which it is decoded; and `key`: what the source says. A decoder of PNG adds what is no key frame to
+    /// the picture before it.
+    pub(crate) fn send_stamped(&mut self, data: &[u8], (pts, dts): (i64, i64), key: bool) -> Result<(), Cause> {
         let size = i32::try_from(data.len()).map_err(|_| OUT_OF_MEMORY)?;
         let packet = self.packet.0.as_ptr();
         // SAFETY: our packet, empty; FFmpeg allocates `size` bytes and the padding, or says that it cannot; fresh memory does not overlap.
@@ -262,7 +268,8 @@ impl CodecContext {
             check(ffi::av_new_packet(packet, size))?;
             ptr::copy_nonoverlapping(data.as_ptr(), (*packet).data, data.len());
             (*packet).pts = pts;
-            (*packet).dts = pts;
+            (*packet).dts = dts;
+            (*packet).flags |= if key { ffi::AV_PKT_FLAG_KEY } else { 0 };
             let sent = ffi::avcodec_send_packet(self.context.as_ptr(), packet);
             ffi::av_packet_unref(packet);
             check(sent)?;

@@ -4,7 +4,7 @@ use super::{NANOS, OUT_OF_MEMORY, check};
 use crate::coder::Cause;
 use crate::coder::ffmpeg::{CodecContext, Frame, Received};
 use crate::film::FilmError;
-use ffmpeg_next::ffi::{self, AVCodecID::*, AVMediaType::*};
+use ffmpeg_next::ffi::{self, AVCodecID::*, AVMediaType::*, AVPixelFormat::*};
 use rivero_engine::{Codec, MediaKind};
 use std::ffi::CStr;
 use std::ptr::NonNull;
@@ -81,6 +81,13 @@ impl Parameters {
     pub(in crate::film) fn codec(&self) -> Option<Codec> {
         let id = self.get().codec_id;
         KNOWN.iter().find(|(known, _)| *known == id).map(|(_, codec)| *codec)
+    }
+
+    /// Whether pictures have eight bits a sample and half the colour in both directions, as far as that is known.
+    pub(in crate::film) fn is_plain(&self) -> bool {
+        // FFmpeg's `format` is a number of its own where nothing is known.
+        let plain = [AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVA420P];
+        plain.iter().any(|format| *format as i32 == self.get().format)
     }
 
     /// FFmpeg's name of the coding.
@@ -182,9 +189,9 @@ impl StreamDecoder {
         Ok(StreamDecoder(context))
     }
 
-    /// `pts` in nanoseconds.
-    pub(in crate::film) fn send(&mut self, data: &[u8], pts: i64) -> Result<(), Cause> {
-        self.0.send_data(data, pts)
+    /// Both times in nanoseconds; `key`: it rests on nothing before it.
+    pub(in crate::film) fn send(&mut self, data: &[u8], pts: Option<i64>, dts: i64, key: bool) -> Result<(), Cause> {
+        self.0.send_stamped(data, (pts.unwrap_or(ffi::AV_NOPTS_VALUE), dts), key)
     }
 
     pub(in crate::film) fn send_end(&mut self) -> Result<(), Cause> {

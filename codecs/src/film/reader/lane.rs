@@ -22,6 +22,8 @@ pub(super) struct Lane {
     in_band: Option<Bytes>,
     /// Nanoseconds in the media's own time: for a unit that does not say its own.
     next: i64,
+    /// The source has said of some units when they are shown.
+    times_known: bool,
     /// After a seek, pictures are of no use before a key frame.
     pub(super) awaits_key: bool,
 }
@@ -30,7 +32,8 @@ impl Lane {
     /// `start`: nanoseconds in the media's own time; `base`: the seconds of one of its units, as a ratio.
     pub(super) fn new(base: (i32, i32), start: i64) -> Self {
         let (filter, form, in_band) = (None, None, None);
-        Lane { track: None, ignored: false, base, filter, form, in_band, next: start, awaits_key: false }
+        let (times_known, awaits_key) = (false, false);
+        Lane { track: None, ignored: false, base, filter, form, in_band, next: start, times_known, awaits_key }
     }
 
     /// What comes next does not follow what came last.
@@ -68,6 +71,9 @@ impl Lane {
         let (pts, dts) = (packet.pts(self.base), packet.dts(self.base));
         let duration = packet.duration(self.base);
         let at = pts.or(dts).unwrap_or(self.next);
+        // A source that never says when pictures are shown has them in order, as far as anybody knows.
+        self.times_known |= pts.is_some();
+        let timed = pts.is_some() || !self.times_known;
         let decode_at = dts.unwrap_or(at);
         self.next = at.saturating_add_unsigned(duration);
         let key = track.kind != MediaKind::Video || packet.is_key();
@@ -108,6 +114,6 @@ impl Lane {
         config = config.filter(|config| *config != track.config);
         let since = |time: i64| Duration::from_nanos(u64::try_from(time.saturating_sub(start)).unwrap_or(0));
         let (at, decode_at, duration) = (since(at), since(decode_at), Duration::from_nanos(duration));
-        (!data.is_empty()).then_some(Unit { track: index, data, at, decode_at, duration, key, config })
+        (!data.is_empty()).then_some(Unit { track: index, data, at, timed, decode_at, duration, key, config })
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! Enters: a time. Leaves: the reader at a place from which that time can be shown. This room must never know how units are made.
 
-use super::Reader;
 use super::lane::Lane;
+use super::{Reader, Unit};
 use crate::film::FilmError;
 use rivero_engine::MediaKind;
 use std::time::Duration;
+
+/// Frames by which a picture may be shown later than it is decoded, where the source only says the latter.
+const MOST_REORDERED: u32 = 8;
 
 impl Reader {
     /// Goes on at the key frame at this time or before it, and returns that one's time; of sound alone, near it.
@@ -25,11 +28,11 @@ impl Reader {
                 return Err(self.fail(cause));
             }
             let landed = self.land()?;
-            if let Some(landed) = landed.filter(|at| at.as_nanos() <= to as u128) {
+            if let Some((landed, _)) = landed.filter(|(_, latest)| latest.as_nanos() <= to as u128) {
                 return Ok(landed);
             }
             if goal == 0 {
-                return self.land_at_start(landed, to);
+                return self.land_at_start(landed.map(|(at, _)| at), to);
             }
             // It led to a place after which there was no key frame in time.
             back = (back * 4).max(1_000_000_000);
@@ -44,14 +47,14 @@ impl Reader {
         };
         let mut landed = landed;
         if late(landed) && self.input.rewind().is_ok() {
-            landed = self.land()?;
+            landed = self.land()?.map(|(at, _)| at);
         }
         if late(landed)
             && let Some(sound) = self.lanes.iter().position(|lane| self.is_kept(lane, MediaKind::Audio))
             && self.lanes.iter().any(|lane| self.is_kept(lane, MediaKind::Video))
             && self.input.seek_in(sound, self.start.saturating_add(to)).is_ok()
         {
-            landed = self.land_at(MediaKind::Audio)?;
+            landed = self.land_at(MediaKind::Audio)?.map(|(at, _)| at);
         }
         if landed.is_none() {
             // No key frame far and wide: then the decoder must see what it can make of it.
@@ -64,14 +67,14 @@ impl Reader {
         !lane.ignored && lane.track.is_some_and(|track| self.tracks[track].kind == kind)
     }
 
-    /// Reads up to the first unit that is of use after a seek; None if there is none.
-    fn land(&mut self) -> Result<Option<Duration>, FilmError> {
+    /// Reads up to the first unit that is of use after a seek: its time, and the latest that this may really be; None if there is none.
+    fn land(&mut self) -> Result<Option<(Duration, Duration)>, FilmError> {
         let video = self.lanes.iter().any(|lane| self.is_kept(lane, MediaKind::Video));
         self.land_at(if video { MediaKind::Video } else { MediaKind::Audio })
     }
 
     /// The same, up to the first unit of this kind.
-    fn land_at(&mut self, kind: MediaKind) -> Result<Option<Duration>, FilmError> {
+    fn land_at(&mut self, kind: MediaKind) -> Result<Option<(Duration, Duration)>, FilmError> {
         self.ahead.clear();
         self.bytes_ahead = 0;
         for lane in &mut self.lanes {
@@ -80,11 +83,11 @@ impl Reader {
             }
         }
         let useful = |reader: &Reader| {
-            reader.ahead.iter().find(|unit| reader.tracks[unit.track].kind == kind).map(|unit| unit.at)
+            reader.ahead.iter().find(|unit| reader.tracks[unit.track].kind == kind).map(|unit| (unit.at, latest(unit)))
         };
         while self.has_room_ahead() {
-            if let Some(at) = useful(self) {
-                return Ok(Some(at));
+            if let Some(landed) = useful(self) {
+                return Ok(Some(landed));
             }
             if !self.fetch()? {
                 break;
@@ -92,4 +95,8 @@ impl Reader {
         }
         Ok(useful(self))
     }
+}
+
+fn latest(unit: &Unit) -> Duration {
+    if unit.timed { unit.at } else { unit.at + unit.duration * MOST_REORDERED }
 }

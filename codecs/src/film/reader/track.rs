@@ -27,6 +27,8 @@ pub struct Track {
     pub frame_rate: Option<(u32, u32)>,
     /// The source says that pictures are decoded in another order than they are shown in.
     pub reordered: bool,
+    /// Pictures have eight bits a sample, in 4:2:0, as everybody's decoders know; or it is not known what they have.
+    pub plain: bool,
     /// What the codec wants to be known beforehand (AAC's AudioSpecificConfig, Vorbis's headers, an OpusHead); of H.264 and
     /// H.265 the parameter sets as a byte stream, which stand before each key frame as well.
     pub config: Bytes,
@@ -41,6 +43,8 @@ pub struct Unit {
     pub data: Bytes,
     /// When it is to be shown or heard, from the beginning of the media.
     pub at: Duration,
+    /// Whether the source says so. Otherwise that is when it is decoded, which for some pictures is too early.
+    pub timed: bool,
     /// When it is to be decoded; units leave in this order within a track.
     pub decode_at: Duration,
     /// Zero if unknown.
@@ -69,6 +73,7 @@ impl Track {
             height,
             frame_rate,
             reordered: parameters.delay() > 0,
+            plain: kind == MediaKind::Audio || parameters.is_plain(),
             config: Bytes::copy_from_slice(parameters.config()),
             parameters: Arc::new(parameters),
         }

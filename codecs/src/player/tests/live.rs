@@ -173,3 +173,91 @@ fn who_is_told_of_an_outage_may_order_to_play_at_once() {
     ];
     assert_eq!(told, all);
 }
+
+#[test]
+fn a_slow_disk_holds_up_the_film_and_not_more() {
+    let mut it = Cinema::new(info(false), Vec::new(), Duration::ZERO, true);
+    it.play(0);
+    let give = |it: &mut Cinema, frame: Frame, number: usize| {
+        it.live.send(frame).unwrap();
+        it.read(number);
+        it.report();
+    };
+    give(&mut it, picture(0, true), 1);
+    it.advance(1000);
+    for number in 1..4 {
+        give(&mut it, picture(40 * number, false), number as usize + 1);
+    }
+    let now = it.now();
+    it.advance(80);
+    let left: Vec<u64> = it.gifts().iter().map(|gift| gift.0).collect();
+    assert_eq!(left, [now - 1000, now, now + 40, now + 80], "no hurry");
+}
+
+#[test]
+fn what_is_live_is_played_later_by_the_delay_and_passes_while_it_is_paused() {
+    let mut it = Cinema::new(info(true), Vec::new(), ms(2000), true);
+    it.play(0);
+    let mut number = 0;
+    let mut give = |it: &mut Cinema, frames: Vec<Frame>| {
+        for frame in frames {
+            it.live.send(frame).unwrap();
+            number += 1;
+        }
+        it.read(number);
+    };
+    // It is joined in its midst.
+    give(&mut it, film(7000, 7800));
+    it.report();
+    let began = it.now();
+    // What came in one go is as old as it says: the last of it is shown when the delay is over.
+    it.advance(1199);
+    assert!(it.gifts().is_empty());
+    it.advance(201);
+    let gifts = it.gifts();
+    assert_eq!((gifts[0].0, place(&gifts[0]), gifts.last().map(place)), (began + 1200, 7000, Some(7200)));
+    it.tell(PlayerCommand::Pause);
+    give(&mut it, film(7800, 20_000));
+    it.advance(5000);
+    it.tell(PlayerCommand::Play);
+    give(&mut it, film(20_020, 22_000));
+    it.report();
+    let now = it.now();
+    it.advance(3000);
+    let gifts = it.gifts();
+    let first = |mark| gifts.iter().find(|gift| gift.1.starts_with(mark)).unwrap().clone();
+    assert_eq!(first('a').1, "a20020", "what was missed is missed");
+    assert_eq!((first('v').1.as_str(), first('a').0), ("v20400", now + 20), "at a key frame");
+    assert_eq!(first('v').2 - first('a').2, 380, "and together");
+    it.tell(PlayerCommand::Stop);
+}
+
+#[test]
+fn a_live_stream_whose_clock_jumps_or_runs_goes_on() {
+    let mut it = Cinema::new(info(true), Vec::new(), ms(500), true);
+    it.play(0);
+    let mut number = 0;
+    let mut give = |it: &mut Cinema, frames: Vec<Frame>| {
+        for frame in frames {
+            it.live.send(frame).unwrap();
+            number += 1;
+        }
+        it.read(number);
+        it.report();
+    };
+    give(&mut it, film(0, 400));
+    it.advance(1000);
+    give(&mut it, film(4_000_000, 4_000_400));
+    it.advance(1000);
+    let last = it.gifts().last().cloned().unwrap();
+    assert!(last.1 == "a4000380" && it.now() - last.0 < 600, "{last:?}");
+    // Ten times as fast as it should be: what waits does not grow without end.
+    for second in 0..20 {
+        let from = 4_000_400 + second * 1000;
+        give(&mut it, film(from, from + 1000));
+        it.advance(950);
+    }
+    let last = it.gifts().last().cloned().unwrap();
+    assert!(4_020_400 - place(&last) <= 500 + 500 + 1000, "{last:?}");
+    it.tell(PlayerCommand::Stop);
+}
