@@ -43,15 +43,23 @@ export const FILMS = () => {
     return (x, y) => data[(y * 320 + x) * 4];
   };
   window.films = {
-    /** Opens a film, seeks to each of these times and reads the codes there; then plays its last half second to the end. */
-    async look(src, times) {
+    /**
+     * Opens a film, seeks to each { time, codes } and reads the code there; then plays its last half second to the end. A busy browser
+     * tells of a seek before it has painted: for one of these codes it is waited a while.
+     */
+    async look(src, sought) {
       const video = Object.assign(document.createElement('video'), { muted: true, preload: 'auto', src });
       await event(video, 'loadeddata', 'opening');
       const codes = [];
-      for (const time of times) {
+      for (const { time, codes: wanted } of sought) {
         video.currentTime = time;
         await event(video, 'seeked', `seeking ${time}`);
-        codes.push(video.videoWidth ? window.readCode(pixels(video), 320, 240) : null);
+        const look = () => (video.videoWidth ? window.readCode(pixels(video), 320, 240) : null);
+        let code = look();
+        for (const end = performance.now() + 5000; !wanted.includes(code) && performance.now() < end; code = look()) {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+        codes.push(code);
       }
       video.currentTime = Math.max(0, video.duration - 0.5);
       await event(video, 'seeked', 'seeking the end');

@@ -25,10 +25,12 @@ const SESSIONS = [
   ['AV1', 'opus', { WEBM: ['av1', 'opus'], MKV: ['av1', 'opus'] }],
 ];
 const SECONDS = 4;
+/** How far the browser's clocks may come apart meanwhile, in ms. */
+const HALT = 150;
 /** How far a beep may be from its picture, in ms: a picture of the source lasts 40, and its sound comes in packets of 20. */
 const SYNC = 60;
 /** How far two files of one session may differ in that. */
-const AGREE = 20;
+const AGREE = 30;
 /** How many pictures of a film may be too coarse to be read, where the browser begins with few bits. */
 const UNREAD = 3;
 /** How crates call codecs; they do not know all of those. */
@@ -92,33 +94,42 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
     return JSON.parse(stdout);
   }
 
-  /** Times in the middle between two pictures, from the last to the first, and the code that is to be seen there. */
+  /**
+   * Times in the middle between two pictures, here and there, and the codes that may be seen there: Chromium takes a picture to last as
+   * long as all do on average, and where they come unevenly may show the one before.
+   */
   function targets(shown) {
+    const coded = shown.flatMap((p, index) => (p.code === undefined || index + 1 === shown.length ? [] : [index]));
     return [0.95, 0.3, 0.7, 0.5, 0.02].map((part) => {
-      const from = Math.min(Math.floor(part * shown.length), shown.length - 2);
-      const index = shown.findLastIndex((p, i) => i <= from && p.code !== undefined);
-      return { time: (shown[index].at + shown[index + 1].at) / 2, code: shown[index].code };
+      const at = Math.floor(part * coded.length);
+      const index = coded[at];
+      return { time: (shown[index].at + shown[index + 1].at) / 2, codes: [shown[index].code, shown[coded[Math.max(0, at - 1)]].code] };
     });
   }
 
-  async function assertShown(file, { shown, duration, late, size }) {
-    const sought = shown.length ? targets(shown) : [0.9, 0.2, 0.5].map((part) => ({ time: part * duration, code: null }));
-    const seen = await viewer.evaluate(([src, times]) => window.films.look(src, times), [site.url + path.basename(file), sought.map((t) => t.time)]);
-    assert.deepEqual(seen.codes, sought.map((t) => t.code), 'Chromium shows the picture of the time that is sought');
-    assert.ok(seen.duration > duration - 0.1 && seen.duration < duration + late + 0.1 && seen.seekable === seen.duration, `Chromium: ${seen.duration} s, ${seen.seekable} seekable, of ${duration}`);
+  function assertDuration(who, said, { least, most, late = 0 }) {
+    assert.ok(said > least - 0.05 && said < most + late + 0.05, `${who}: ${said} s, not ${least} to ${most + late}`);
+  }
+
+  async function assertShown(file, { shown, size, ...film }) {
+    const sought = shown.length ? targets(shown) : [0.9, 0.2, 0.5].map((part) => ({ time: part * film.least, codes: [null] }));
+    const seen = await viewer.evaluate(([src, times]) => window.films.look(src, times), [site.url + path.basename(file), sought]);
+    sought.forEach(({ time, codes }, i) => assert.ok(codes.includes(seen.codes[i]), `Chromium, at ${time} s: the picture of ${seen.codes[i]} ms, not of ${codes[0]}`));
+    assertDuration('Chromium', seen.duration, film);
+    assert.equal(seen.seekable, seen.duration);
     if (size) assert.deepEqual([seen.videoWidth, seen.videoHeight], size);
   }
 
-  function assertDescribed(file, codecs, { shown, duration, counts }) {
+  function assertDescribed(file, codecs, { shown, counts, least, most }) {
     for (const seen of described(file)) {
       assert.equal(seen.error, undefined);
-      assert.ok(Math.abs(seen.duration - duration) < 0.1, `${seen.reader}: ${seen.duration} s of ${duration}`);
+      assertDuration(seen.reader, seen.duration, { least, most });
       assert.equal(seen.tracks.length, codecs.length);
       codecs.forEach((codec, index) => {
         const track = seen.tracks[index];
         const what = `${seen.reader}: ${codec} as ${track.codec}`;
         assert.match(track.codec, NAMES[codec], what);
-        if (track.duration !== null) assert.ok(Math.abs(track.duration - duration) < 0.4, `${what}: ${track.duration} s of ${duration}`);
+        if (track.duration !== null) assertDuration(what, track.duration, { least: least - 0.4, most });
         if (seen.reader === 'matroska') return;
         // Decoders begin AAC with a packet that is not heard.
         assert.ok(Math.abs(track.times.length - counts[index]) <= (codec === 'aac' ? 1 : 0), `${what}: ${track.times.length} frames of ${counts[index]}`);
@@ -139,9 +150,14 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
     describe(`${video} and ${audio}`, () => {
       const session = {};
       before(async () => {
+        // A browser that had no time to play its beeps has sent nothing to measure by.
+        for (let again = 0; again < 3 && (session.halted ?? Infinity) > HALT; again += 1) await record(again);
+      });
+
+      async function record(again) {
         const it = await stage({ codecs: { video, audio } });
         const recorders = [];
-        for (const profile of Object.keys(profiles)) recorders.push(await recorder(it, profile, video));
+        for (const profile of Object.keys(profiles)) recorders.push(await recorder(it, profile, `${video}-${again}`));
         session.sentBefore = await it.sent();
         await everyone(recorders, 'record');
         await all(recorders, 'Recording');
@@ -149,7 +165,7 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
         // Others that begin ask for key frames: to what is recorded already these are places to seek to.
         for (let late = 0; late < SECONDS - 1; late += 1) {
           await sleep(1000);
-          await everyone([await recorder(it, 'MKV_VIDEO_ONLY', `late-${late}-${video}`)], 'record');
+          await everyone([await recorder(it, 'MKV_VIDEO_ONLY', `late-${late}-${video}-${again}`)], 'record');
         }
         await sleep(began + SECONDS * 1000 - Date.now());
         Object.assign(session, { seconds: (Date.now() - began) / 1000, sentMeanwhile: (await it.sent()) - sent });
@@ -157,10 +173,11 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
         await all(recorders, 'Stopped');
         session.sentInAll = (await it.sent()) - session.sentBefore;
         session.drawn = new Set(await it.page.evaluate(() => window.drawn));
+        session.halted = await it.page.evaluate(() => Math.max(...window.halts) - Math.min(...window.halts));
         session.films = Object.fromEntries(Object.keys(profiles).map((profile, i) => [profile, recorders[i]]));
         session.offsets = {};
         await it.end();
-      });
+      }
 
       for (const [profile, codecs] of Object.entries(profiles)) {
         test(profile, async () => {
@@ -201,18 +218,20 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
     const unread = shown.filter((p) => !drawn.has(p.code));
     assert.ok(unread.length <= UNREAD, `${unread.length} pictures are not to be read: ${unread.map((p) => p.code)}`);
     for (const picture of unread) delete picture.code;
-    const duration = Math.max((shown.at(-1)?.at ?? 0) + 0.04, (heard?.to ?? 0) + 0.02);
+    // How long the last picture is to be seen nobody says; the recorder takes it for as long as the one before.
+    const lasts = [shown.at(-1)?.at ?? 0, (heard?.to ?? 0) + 0.02];
+    const [least, most] = [Math.max(...lasts), Math.max(lasts[0] + (lasts[0] - (shown.at(-2)?.at ?? 0)), lasts[1])];
     // In films of fragments FFmpeg adds the time at which a track begins to the time at which it ends, and so does Chromium.
     const late = file.endsWith('.mp4') ? Math.max(shown[0]?.at ?? 0, heard?.from ?? 0) : 0;
-    const said = Number(format.duration);
-    if (!file.endsWith('.jpeg')) assert.ok(said > duration - 0.1 && said < duration + late + 0.1, `ffprobe: ${said} s of ${duration}, ${late} s late`);
-    return { duration, late, counts: streams.map((s) => Number(s.nb_read_frames)), shown, heard };
+    const film = { least, most, late };
+    if (!file.endsWith('.jpeg')) assertDuration('ffprobe', Number(format.duration), film);
+    return { ...film, counts: streams.map((s) => Number(s.nb_read_frames)), shown, heard };
   }
 
-  function assertFilm(file, { duration, shown, heard }, session, profile) {
+  function assertFilm(file, { least, shown, heard }, session, profile) {
     const { seconds, sentMeanwhile, sentInAll } = session;
     const timed = !file.endsWith('.jpeg');
-    if (timed) assert.ok(duration > seconds - 0.3 && duration < seconds + 1.2, `${duration} s of ${seconds}`);
+    if (timed) assert.ok(least > seconds - 0.3 && least < seconds + 1.2, `${least} s of ${seconds}: pictures from ${shown[0]?.at} (${shown[0]?.code} ms) to ${shown.at(-1)?.at} (${shown.at(-1)?.code} ms), sound from ${heard?.from} to ${heard?.to}`);
     if (shown.length) {
       // The last ones may still be on their way when the recording is stopped.
       assert.ok(shown.length >= sentMeanwhile - 3 && shown.length <= sentInAll + 3, `${shown.length} pictures: ${sentMeanwhile} to ${sentInAll} were sent`);
@@ -241,10 +260,10 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
   }
 
   /** ffprobe is led by the file's index to the key frame at or before a time. */
-  function assertKeys(file, { shown, duration }, least) {
+  function assertKeys(file, { shown }, least) {
     const keys = shown.filter((p) => p.key).map((p) => p.at);
     assert.ok(keys.length >= least, `key frames at ${keys}`);
-    for (const time of [0.95, 0.5].map((part) => part * duration)) {
+    for (const time of [0.95, 0.5].map((part) => part * shown.at(-1).at)) {
       const landed = keysBefore(file, time);
       const wanted = keys.filter((key) => key <= time + 0.001).at(-1);
       assert.ok(landed.key && Math.abs(landed.at - wanted) < 0.005, `${time} s: lands at ${landed.at}, the key frame is at ${wanted}`);
@@ -261,13 +280,14 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
     await meanwhile(it.page);
     await everyone(recorders, 'stopAndWait');
     const drawn = new Set(await it.page.evaluate(() => window.drawn));
+    const halted = await it.page.evaluate(() => Math.max(...window.halts) - Math.min(...window.halts));
     await it.end();
-    return { files: recorders.map(({ file }) => file), drawn };
+    return { files: recorders.map(({ file }) => file), drawn, halted };
   }
 
   for (const [video, profiles] of [['VP8', { WEBM: ['vp8', 'opus'], MP4: ['h264', 'aac'] }], ['VP9', { MKV: ['vp9', 'opus'] }], ['H264', { MP4: ['h264', 'aac'], MKV: ['h264', 'opus'] }]]) {
     test(`pictures of ${video} change in size`, async () => {
-      const { files, drawn } = await recorded({ codecs: { video, audio: 'opus' } }, Object.keys(profiles), `sizes-${video}`, async (page) => {
+      const { files, drawn, halted } = await recorded({ codecs: { video, audio: 'opus' } }, Object.keys(profiles), `sizes-${video}`, async (page) => {
         for (const [width, height] of [[640, 480], [160, 120]]) {
           await sleep(1200);
           await page.evaluate(([w, h]) => window.sizeOf(w, h), [width, height]);
@@ -280,7 +300,7 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
         const sizes = film.shown.map((p) => `${p.width}x${p.height}`);
         assert.ok(sizes[0] === '320x240' && sizes.at(-1) === '160x120', [...new Set(sizes)].join());
         assert.deepEqual(complaints(files[index]), []);
-        assertSync(film);
+        if (halted <= HALT) assertSync(film);
         await assertShown(files[index], film);
       }
     });
@@ -294,7 +314,7 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
       const { files, drawn } = await recorded({ codecs: { video: 'VP8', audio: 'opus' }, kinds: [kind] }, Object.keys(profiles), `only-${kind}`, () => sleep(2500));
       for (const [index, codecs] of Object.values(profiles).entries()) {
         const film = readWhole(files[index], codecs, drawn);
-        assert.ok(film.counts[0] > 40 && film.duration > 2.3, `${film.counts} frames, ${film.duration} s`);
+        assert.ok(film.counts[0] > 40 && film.least > 2.3, `${film.counts} frames, ${film.least} s`);
         assert.deepEqual(complaints(files[index]), []);
         assertDescribed(files[index], codecs, film);
         await assertShown(files[index], film);

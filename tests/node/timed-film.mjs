@@ -4,9 +4,11 @@ import { spawnSync } from 'node:child_process';
 
 const WIDTH = 320, HEIGHT = 240, RATE = 48_000;
 
-/** Put into a page: window.timed() makes the stream, window.sizeOf(w, h) changes its size, window.drawn lists what was drawn, in ms. */
+/** Put into a page: window.timed() makes the stream, window.sizeOf(w, h) changes its size, window.drawn lists what was drawn, in ms. A browser
+ * without time to spare stops its audio clock: window.halts lists by how many ms it was behind when it was looked at. */
 export const TIMED = () => {
   window.drawn = [];
+  window.halts = [];
   window.timed = async () => {
     const audio = new AudioContext({ sampleRate: 48_000 });
     await audio.resume();
@@ -22,6 +24,7 @@ export const TIMED = () => {
     window.sizeOf = (width, height) => Object.assign(canvas, { width, height });
     const paint = () => {
       const { width, height } = canvas;
+      window.halts.push(performance.now() - audio.currentTime * 1000);
       const now = Math.max(0, Math.round((audio.currentTime - zero) * 1000));
       context.fillStyle = now % 1000 < 100 ? 'white' : 'rgb(20, 60, 120)';
       context.fillRect(0, 0, width, height / 2);
