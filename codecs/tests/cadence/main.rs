@@ -70,8 +70,8 @@ impl Story {
 
     /// 15 s from 1 s on: a pause from 5.3 s to 7.44 s, another stream at 8.7 s and other time stamps at 9.7 s though nothing says so,
     /// another source at 11.1 s, whose numbers jump at 13.1 s. What is late comes at 4.4 s.
-    fn record(self) -> Recorded {
-        let path = self.path("story");
+    fn record(self, name: &str) -> Recorded {
+        let path = self.path(name);
         let mut studio = Studio::new(self.format, path.clone(), Gaps::Stay);
         let first = studio.source(self.video, self.audio);
         studio.connect(
@@ -115,7 +115,7 @@ impl Story {
 
 /// Records it, and plays it with a pause and two seeks: every mark is there, at its time, seen and heard together.
 fn keeps_time(story: Story) {
-    let Recorded { path, marks, first, summary, studio } = story.record();
+    let Recorded { path, marks, first, summary, studio } = story.record("story");
     let seconds = summary.duration.as_secs_f64();
     assert!((12.75..12.96).contains(&seconds), "15 s without the pause: {summary:?}");
     let ms = Duration::from_millis;
@@ -276,7 +276,7 @@ fn what_else_is_copied() {
 fn the_beginning_is_sought_where_pictures_come_late() {
     for format in [Format::WebM, Format::Matroska, Format::Mp4, Format::Flv] {
         let story = Story { late: Late::Video, ..simple(format)[0] };
-        let Recorded { path, marks, first, .. } = story.record();
+        let Recorded { path, marks, first, .. } = story.record("beginning");
         let (at, mut played) = (Duration::from_millis(6200), Vec::new());
         Cinema::open(&path, None).play(LOOK, &[(at, Order::Seek(Duration::ZERO))], |packet| played.push(packet));
         std::fs::remove_file(&path).unwrap();
@@ -291,8 +291,8 @@ fn the_beginning_is_sought_where_pictures_come_late() {
 }
 
 /// Nine seconds from 1 s on, of which something happens at 5.3 s.
-fn simply(story: Story, gaps: Gaps, change: impl FnOnce(&mut Studio, usize)) -> (Summary, Vec<Packet>) {
-    let path = story.path(if gaps == Gaps::Stay { "change" } else { "gaps" });
+fn simply(name: &str, story: Story, gaps: Gaps, change: impl FnOnce(&mut Studio, usize)) -> (Summary, Vec<Packet>) {
+    let path = story.path(name);
     let mut studio = Studio::new(story.format, path.clone(), gaps);
     let source = studio.source(story.video, story.audio);
     studio.connect(source, None);
@@ -316,7 +316,7 @@ fn simple(format: Format) -> [Story; 2] {
 #[test]
 fn sound_that_ends_early() {
     for format in [Format::WebM, Format::Matroska, Format::Mp4, Format::Flv] {
-        let (summary, played) = simply(simple(format)[0], Gaps::Stay, Studio::mute);
+        let (summary, played) = simply("silence", simple(format)[0], Gaps::Stay, Studio::mute);
         let watch = Watch::all(&played);
         println!(
             "{format:?}: {} flashes, {} beeps, {:.1} ms apart at worst",
@@ -334,7 +334,7 @@ fn sound_that_ends_early() {
 #[test]
 fn pictures_that_change_their_size() {
     for format in [Format::WebM, Format::Matroska, Format::Mp4, Format::Flv] {
-        let (_, played) = simply(simple(format)[0], Gaps::Stay, |studio, source| studio.resize(source, 96, 80));
+        let (_, played) = simply("size", simple(format)[0], Gaps::Stay, |studio, source| studio.resize(source, 96, 80));
         let watch = Watch::all(&played);
         println!("{format:?}: {} marks, {:.1} ms apart at worst", watch.pairs().len(), watch.worst());
         assert!(watch.worst().abs() <= MOST && watch.pairs().len() == 9, "{format:?}: {:?}", watch.pairs());
@@ -347,7 +347,7 @@ fn pictures_that_change_their_size() {
 fn gaps_stay_or_are_closed() {
     for format in [Format::WebM, Format::Matroska, Format::Mp4, Format::Flv] {
         for (story, gaps) in simple(format).into_iter().flat_map(|story| [(story, Gaps::Stay), (story, Gaps::Close)]) {
-            let (summary, played) = simply(story, gaps, |studio, source| {
+            let (summary, played) = simply("gaps", story, gaps, |studio, source| {
                 studio.cut_off(source, true);
                 studio.run_until(7300);
                 studio.cut_off(source, false);
