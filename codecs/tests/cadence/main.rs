@@ -17,7 +17,7 @@ use cinema::{Cinema, Order};
 use measure::Watch;
 use rivero_codecs::film::{Format, Summary};
 use rivero_codecs::recorder::Gaps;
-use rivero_engine::{Codec, MediaKind, MediaTime, Packet};
+use rivero_engine::{Body, Codec, MediaKind, MediaTime, Packet};
 use std::path::PathBuf;
 use std::time::Duration;
 use studio::{BEGIN, Jump, Studio};
@@ -86,8 +86,10 @@ impl Story {
         studio.run_until(4360);
         studio.key_frame(first);
         studio.run_until(4400);
-        if self.late != Late::Neither {
-            studio.connect(first, None);
+        match self.late {
+            Late::Neither => {}
+            Late::Audio => studio.connect(first, Some(MediaKind::Audio)),
+            Late::Video => studio.connect(first, Some(MediaKind::Video)),
         }
         studio.run_until(5300);
         studio.pause();
@@ -163,7 +165,8 @@ fn keeps_time(story: Story) {
 /// What the file takes is in it as it was sent.
 fn as_it_came(story: Story, studio: &Studio, played: &[Packet], label: &str) {
     for kind in [MediaKind::Audio, MediaKind::Video] {
-        let of = || played.iter().filter(move |packet| packet.kind() == kind);
+        let coded = |packet: &&Packet| matches!(packet.body, Body::Coded(_));
+        let of = || played.iter().filter(move |packet| packet.kind() == kind).filter(coded);
         let (codec, late) = match kind {
             MediaKind::Video => (story.video, Late::Video),
             _ => (story.audio, Late::Audio),

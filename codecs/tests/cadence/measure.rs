@@ -2,7 +2,7 @@
 
 use rivero_codecs::coder::{AudioDecoder, VideoDecoder};
 use rivero_codecs::payload::setup;
-use rivero_engine::{Body, Coded, MediaKind, MediaTime, Packet};
+use rivero_engine::{Body, Coded, MediaKind, MediaTime, Packet, Picture};
 use std::time::Duration;
 
 /// Flash and beep belong together if they are no further apart.
@@ -32,11 +32,23 @@ impl Watch {
 
     /// The next frame of its track.
     pub fn note(&mut self, packet: &Packet) {
-        let Body::Coded(frame) = &packet.body else { panic!("{packet:?}") };
-        match packet.kind() {
-            MediaKind::Video => self.see(packet, frame),
-            _ => self.hear(packet, frame),
+        match &packet.body {
+            Body::Coded(frame) if packet.kind() == MediaKind::Video => self.see(packet, frame),
+            Body::Coded(frame) => self.hear(packet, frame),
+            // Up to the key frame that follows a place that was sought.
+            Body::Picture(picture) => self.look_at(picture),
+            _ => panic!("neither frames nor pictures"),
         }
+    }
+
+    fn look_at(&mut self, picture: &Picture) {
+        let plane = &picture.planes[0];
+        let middle = plane.stride * (picture.height as usize / 2) + picture.width as usize / 2;
+        let is = plane.data[middle] > 125;
+        if is && !std::mem::replace(&mut self.bright, is) {
+            self.flashes.push(picture.at);
+        }
+        self.bright = is;
     }
 
     fn see(&mut self, packet: &Packet, frame: &Coded) {
@@ -46,13 +58,7 @@ impl Watch {
         // What only serves to decode what follows is nothing to look at.
         for decoded in pictures {
             assert!(!decoded.damaged, "{packet:?}");
-            let (picture, plane) = (&decoded.picture, &decoded.picture.planes[0]);
-            let middle = plane.stride * (picture.height as usize / 2) + picture.width as usize / 2;
-            let is = plane.data[middle] > 125;
-            if is && !std::mem::replace(&mut self.bright, is) {
-                self.flashes.push(picture.at);
-            }
-            self.bright = is;
+            self.look_at(&decoded.picture);
         }
     }
 
