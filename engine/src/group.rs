@@ -104,6 +104,9 @@ impl Group {
 mod tests {
     use super::*;
     use crate::testing::video;
+    use crate::{Caps, Codec, Picture, Plane};
+    use bytes::Bytes;
+    use std::sync::Arc;
 
     /// What a newcomer gets.
     fn times(group: &Group) -> Vec<u64> {
@@ -146,6 +149,19 @@ mod tests {
         assert_eq!(group.rest(400).map(<[Packet]>::len), Some(1));
         group.push(&video(8020, false), true);
         assert!(group.rest(400).is_none(), "held long enough");
+    }
+
+    #[test]
+    fn of_pictures_the_latest_is_kept_whatever_its_size() {
+        let mut group = Group::default();
+        for ms in [20, 40] {
+            let plane = || Plane { data: Bytes::from(vec![0; MOST_BYTES]), stride: 1024 };
+            let at = MediaTime::from_millis(ms);
+            let picture = Picture { width: 1024, height: 1024, planes: [plane(), plane(), plane()], at };
+            let packet = Packet::new(Caps::video(Codec::Raw, None), Body::Picture(Arc::new(picture)), at);
+            group.push(&packet.key(true), false);
+        }
+        assert_eq!(times(&group), [40]);
     }
 
     #[test]
