@@ -35,8 +35,13 @@ impl Group {
         let time = match &packet.body {
             Body::Rtp(rtp) => u64::from(rtp.timestamp),
             Body::Coded(frame) => frame.at.as_nanos(),
-            // Each picture begins a group. The latest is kept: for who is led here because of it, and who comes while a film is paused.
-            Body::Picture(picture) => picture.at.as_nanos(),
+            // The picture with which another scene begins is kept until the next one comes: for who is led here because of it, and for
+            // who comes while a film is paused. Otherwise whoever comes late to pictures begins with the next one.
+            Body::Picture(picture) if packet.discontinuity => picture.at.as_nanos(),
+            Body::Picture(_) => {
+                self.clear();
+                return self.begin += 1;
+            }
             Body::Sound(_) | Body::Data(_) => return self.begin += 1,
         };
         if packet.key && self.frame != Some(time) {
@@ -152,16 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn of_pictures_the_latest_is_kept_whatever_its_size() {
+    fn the_picture_of_a_cut_is_kept_whatever_its_size_until_the_next_one() {
         let mut group = Group::default();
-        for ms in [20, 40] {
+        let mut push = |ms, cut| {
             let plane = || Plane { data: Bytes::from(vec![0; MOST_BYTES]), stride: 1024 };
             let at = MediaTime::from_millis(ms);
             let picture = Picture { width: 1024, height: 1024, planes: [plane(), plane(), plane()], at };
             let packet = Packet::new(Caps::video(Codec::Raw, None), Body::Picture(Arc::new(picture)), at);
-            group.push(&packet.key(true), false);
-        }
-        assert_eq!(times(&group), [40]);
+            group.push(&Packet { discontinuity: cut, ..packet.key(true) }, false);
+            (times(&group), group.end())
+        };
+        assert_eq!(push(20, false), (vec![], 1));
+        assert_eq!(push(40, true), (vec![40], 2));
+        assert_eq!(push(60, true), (vec![60], 3));
+        assert_eq!(push(80, false), (vec![], 4));
     }
 
     #[test]
