@@ -98,13 +98,17 @@ impl WebRtcSession {
             RelayNews::Allocated { relayed, mapped, .. } => {
                 let former = relay.lost.filter(|_| relay.address.is_none());
                 relay.address = Some(relayed);
+                if former == Some(relayed) {
+                    // The same again: ICE and the peer know it.
+                    return self.rearm(out);
+                }
                 let none = if relayed.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
                 let related = mapped.unwrap_or(SocketAddr::new(none, 0));
                 let foundation = self.gathering.foundation();
                 let priority = (RELAYED << 24) | (65_535 << 8) | 255;
                 let shown = udp_candidate(foundation, priority, relayed, CandidateType::Relayed, Some(related));
                 self.add_later(Gathered { address: relayed, shown }, out);
-                if let Some(former) = former.filter(|former| *former != relayed) {
+                if let Some(former) = former {
                     self.drop_relayed(former, out);
                 }
             }
