@@ -37,6 +37,10 @@ impl WebRtcSession {
         to: SocketAddr,
         out: &mut Outbox,
     ) {
+        // What ICE has still to say of a transport that has ended changes nothing.
+        if !self.transports[transport].alive {
+            return;
+        }
         let known = self.transports[transport].way.as_ref();
         if known.is_some_and(|way| (way.from, way.to) == (from, to) && way.path.is(&path)) {
             return;
