@@ -304,6 +304,13 @@ fn what_needs_no_coder_goes_before_what_the_sink_likes_best() {
     stage.emit(video(2, true));
     assert_eq!(caps(&seen).last(), Some(&vp8().frames()));
     assert!(!stage.source.is_transcoding(MediaKind::Video));
+    // Nor does it wait behind those that code: both nodes are where the media is.
+    let dot = stage.bench.run(stage.source.pipeline().dot());
+    let on = |class: &str| {
+        let (_, about) = dot.split_once(&format!("label=\"{class}\\n")).expect("it is drawn");
+        about.split_once("worker ").expect("it is told").1.split('\\').next().expect("a number").to_owned()
+    };
+    assert_eq!(on("Unpacker"), on("Probe"));
 }
 
 #[test]

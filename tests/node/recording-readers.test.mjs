@@ -33,6 +33,10 @@ const SYNC = 60;
 const AGREE = 30;
 /** How many pictures of a film may be too coarse to be read, where the browser begins with few bits. */
 const UNREAD = 3;
+/** How many pictures of a session Chromium may have thrown away before key frames, while it had few bits to send. */
+const FLUSHED = 15;
+/** Energy of a second of what the page plays, at least, as Chromium counts it: some seconds were played without their beep otherwise. */
+const ENERGY = 0.035;
 /** How crates call codecs; they do not know all of those. */
 const NAMES = { vp8: /VP8/, vp9: /VP9/, av1: /AV1/, h264: /AVC|h264|avc1/i, opus: /OPUS/, aac: /AAC|\?/i };
 const SHOWN = ['.webm', '.mkv', '.mp4'];
@@ -68,7 +72,7 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
     await until('a connection', call.figures, (f) => f.state === 'connected');
     const sent = async () => (await call.stats()).find((s) => s.type === 'outbound-rtp' && s.kind === 'video')?.framesSent ?? 0;
     const end = async () => { await page.context().close(); await rpc.release(pipeline); };
-    return { pipeline, publisher, page, sent, end };
+    return { pipeline, publisher, page, sent, stats: call.stats, end };
   }
 
   async function recorder({ pipeline, publisher }, mediaProfile, name) {
@@ -151,7 +155,8 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
       const session = {};
       before(async () => {
         // A browser that had no time to play its beeps has sent nothing to measure by.
-        for (let again = 0; again < 3 && (session.halted ?? Infinity) > HALT; again += 1) await record(again);
+        const usable = () => session.halted <= HALT && session.energy >= ENERGY;
+        for (let again = 0; again < 3 && !usable(); again += 1) await record(again);
       });
 
       async function record(again) {
@@ -174,6 +179,8 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
         session.sentInAll = (await it.sent()) - session.sentBefore;
         session.drawn = new Set(await it.page.evaluate(() => window.drawn));
         session.halted = await it.page.evaluate(() => Math.max(...window.halts) - Math.min(...window.halts));
+        const played = (await it.stats()).find((s) => s.type === 'media-source' && s.kind === 'audio');
+        session.energy = played.totalAudioEnergy / played.totalSamplesDuration;
         session.films = Object.fromEntries(Object.keys(profiles).map((profile, i) => [profile, recorders[i]]));
         session.offsets = {};
         await it.end();
@@ -233,8 +240,10 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
     const timed = !file.endsWith('.jpeg');
     if (timed) assert.ok(least > seconds - 0.3 && least < seconds + 1.2, `${least} s of ${seconds}: pictures from ${shown[0]?.at} (${shown[0]?.code} ms) to ${shown.at(-1)?.at} (${shown.at(-1)?.code} ms), sound from ${heard?.from} to ${heard?.to}`);
     if (shown.length) {
-      // The last ones may still be on their way when the recording is stopped.
-      assert.ok(shown.length >= sentMeanwhile - 3 && shown.length <= sentInAll + 3, `${shown.length} pictures: ${sentMeanwhile} to ${sentInAll} were sent`);
+      // The last ones may still be on their way when the recording is stopped; and what waits in Chromium's pacer when a key frame is made
+      // is thrown away there.
+      const flushed = shown.slice(1).reduce((sum, p, i) => sum + (p.key ? Math.max(0, Math.round((p.at - shown[i].at) / 0.04) - 1) : 0), 0);
+      assert.ok(shown.length + Math.min(flushed, FLUSHED) >= sentMeanwhile - 3 && shown.length <= sentInAll + 3, `${shown.length} pictures: ${sentMeanwhile} to ${sentInAll} were sent`);
       const read = shown.filter((p) => p.code !== undefined);
       assert.ok(read.every((p, i) => i === 0 || p.code > read[i - 1].code), `pictures as they were drawn: ${read.map((p) => p.code)}`);
       const jitter = timed ? read.map((p) => Math.abs((p.at - read[0].at) * 1000 - (p.code - read[0].code))) : [0];
@@ -254,7 +263,8 @@ describe('recordings and their readers', { timeout: 280_000 }, () => {
   /** By how many ms each second's beep is behind its picture. */
   function assertSync({ shown, heard }) {
     const apart = offsets(shown, heard.beeps.filter((beep) => beep - heard.from > 0.15));
-    assert.ok(apart.length >= SECONDS - 2, `${apart.length} beeps with pictures`);
+    const codes = shown.map((p) => `${p.at.toFixed(2)}:${p.code ?? '?'}`);
+    assert.ok(apart.length >= SECONDS - 2, `${apart.length} beeps with pictures: beeps at ${heard.beeps}, sound from ${heard.from}, pictures ${codes}`);
     assert.ok(apart.every(({ ms }) => Math.abs(ms) <= SYNC), `sound behind pictures by ${apart.map(({ ms }) => ms.toFixed(0))} ms`);
     return Object.fromEntries(apart.map(({ second, ms }) => [second, ms]));
   }

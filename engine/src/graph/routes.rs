@@ -275,7 +275,12 @@ impl Inner {
                 continue;
             }
             let settings = self.state().elements.get(&key.output.element).map(|e| e.coding()).unwrap_or_default();
-            let worker = self.shared.place_converter(self.home(), step.weight);
+            // What only packs otherwise stays where its media is: a thread that waits behind encoders would hold it up, and costs more to
+            // wake than the work itself.
+            let worker = match step.transcodes {
+                true => self.shared.place_converter(self.home(), step.weight),
+                false => end.0.worker,
+            };
             let spec = super::NodeSpec {
                 class: step.class,
                 label: format!("{} to {}", key.from, key.to),
