@@ -68,12 +68,18 @@ pub struct Packet {
     /// Something before it was lost or left out on purpose.
     pub discontinuity: bool,
     pub(crate) hops: u8,
+    /// By how much earlier than the latest of its sender's streams this one arrives, in milliseconds: whoever shows or records them
+    /// together delays it by so much. 0 where the sender does not tell. Whoever forwards it has no use for it.
+    pub skew: u16,
 }
+
+// Each link has a queue of them.
+const _: () = assert!(size_of::<Packet>() == 40);
 
 impl Packet {
     pub fn new(caps: Caps, body: Body, entered: MediaTime) -> Self {
         let key = caps.kind() != MediaKind::Video;
-        Packet { caps, body, entered, key, frame_end: false, discontinuity: false, hops: 0 }
+        Packet { caps, body, entered, key, frame_end: false, discontinuity: false, hops: 0, skew: 0 }
     }
 
     pub fn key(mut self, key: bool) -> Self {
@@ -83,6 +89,12 @@ impl Packet {
 
     pub fn frame_end(mut self, frame_end: bool) -> Self {
         self.frame_end = frame_end;
+        self
+    }
+
+    /// Milliseconds, see [`Packet::skew`].
+    pub fn skew(mut self, skew: u16) -> Self {
+        self.skew = skew;
         self
     }
 

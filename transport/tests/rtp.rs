@@ -6,7 +6,9 @@ mod house;
 use house::{House, PATIENCE, vp8};
 use rivero_engine::graph::Selection;
 use rivero_engine::testing::Tell;
-use rivero_engine::{Feedback, MediaKind, Pipeline, What};
+use rivero_engine::time::SystemClock;
+use rivero_engine::{Clock, Feedback, MediaKind, MediaTime, Pipeline, What};
+use rivero_transport::rtcp::{self, NtpTime, SenderInfo};
 use rivero_transport::rtp_endpoint::{RtpConfig, RtpEndpoint, RtpEvent, RtpOptions};
 use rivero_transport::sdp::{Crypto, base64};
 use rivero_transport::srtp::{Opener, Profile, RtpOpener, Sealer};
@@ -271,6 +273,65 @@ async fn the_end_of_our_own_key_is_told_too() {
     let mut room = vec![0; 2000];
     let length = tokio::time::timeout(PATIENCE, peer.rtcp.recv(&mut room)).await.expect("in time").expect("it lives");
     assert!(opener.open_rtcp(&room[..length], &mut Vec::new()).is_some(), "a report of ours, under our key");
+    pipeline.release().await;
+    house.workers.stop();
+}
+
+/// A report of source 9: its wall clock shows so many milliseconds at a time stamp.
+fn report_of(ms: u64, timestamp: u32) -> Vec<u8> {
+    let ntp = NtpTime(((3_900_000_000 + ms / 1000) << 32) | (((ms % 1000) << 32) / 1000));
+    let mut out = Vec::new();
+    let info = SenderInfo { ntp, rtp_timestamp: timestamp, ..SenderInfo::default() };
+    rtcp::write_sender_report(&mut out, 9, &info, "peer");
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_its_reports_the_sound_of_a_peer_says_how_much_earlier_it_comes_than_the_pictures() {
+    const APART: u16 = 800;
+    let house = House::open().await;
+    let pipeline = house.workers.engine.pipeline("reports");
+    let endpoint = endpoint(&pipeline, None).await;
+    let (sink, seen) = house.probe(&pipeline, "sink").await;
+    endpoint.element().connect(&sink, &Selection::all()).await.expect("one pipeline");
+    let (mut sound, mut pictures) = (Peer::open().await, Peer::open().await);
+    let ports = [&sound, &pictures]
+        .map(|peer| [&peer.rtp, &peer.rtcp].map(|socket| socket.local_addr().expect("bound").port()));
+    let head = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
+    let [[a, a_rtcp], [v, v_rtcp]] = ports;
+    let lines = format!(
+        "m=audio {a} RTP/AVP 9\r\na=rtcp:{a_rtcp}\r\nm=video {v} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=rtcp:{v_rtcp}\r\n"
+    );
+    let answer = endpoint.process_offer(&format!("{head}{lines}")).await.expect("an answer");
+    let mut theirs = answer.lines().filter(|line| line.starts_with("m=")).map(|line| line.split(' ').nth(1));
+    for peer in [&mut sound, &mut pictures] {
+        peer.port = theirs.next().flatten().and_then(|port| port.parse().ok()).expect("a port");
+    }
+    let clock = SystemClock::new();
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let mut told = [0; 2];
+    // A busy machine adds to the path of the one or the other, but not of all their packets.
+    for sequence in 1_u16.. {
+        assert!(clock.now().since(MediaTime::ZERO) < PATIENCE, "{told:?}");
+        ticks.tick().await;
+        let ms = clock.now().as_nanos() / 1_000_000;
+        for (peer, number, hz) in [(&sound, 9, 8_u64), (&pictures, 96, 90)] {
+            let (mut packet, stamp) = (rtp(number, sequence), (ms * hz) as u32);
+            packet[4..8].copy_from_slice(&stamp.to_be_bytes());
+            peer.send(&packet).await;
+            if sequence.is_multiple_of(25) {
+                // The pictures were made some time before they are sent.
+                peer.send_rtcp(&report_of(10_000 + ms - if number == 96 { u64::from(APART) } else { 0 }, stamp)).await;
+            }
+        }
+        for packet in seen.packets() {
+            told[usize::from(packet.kind() == MediaKind::Video)] = packet.skew;
+        }
+        if told[0].abs_diff(APART) <= 20 {
+            break;
+        }
+    }
+    assert_eq!(told[1], 0, "the pictures are the latest");
     pipeline.release().await;
     house.workers.stop();
 }

@@ -6,7 +6,7 @@
 
 use super::key_wish::KeyWish;
 use crate::payload::{Depayload, Frame, Loss, Piece, depayload};
-use crate::playout::{Reorder, Step, Timeline};
+use crate::playout::{Reorder, Step, Timeline, Together};
 use rivero_engine::{Body, Caps, Feedback, Input, MediaKind, MediaTime, Outbox, Packet};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,6 +36,7 @@ pub struct Inlet {
     from: Caps,
     reorder: Reorder,
     timeline: Timeline,
+    together: Together,
     format: Box<dyn Depayload>,
     /// Of the newest packet, and the one before: a packet ends a frame of one of both.
     moments: [Option<Moment>; 2],
@@ -61,6 +62,7 @@ impl Inlet {
             from: from.clone(),
             reorder: Reorder::new(from.kind()),
             timeline: Timeline::new(from.clock_rate()),
+            together: Together::default(),
             format: depayload(from).ok_or("no payload format")?,
             moments: [None; 2],
             frames: Vec::new(),
@@ -136,7 +138,8 @@ impl Inlet {
         if mapped.restarted {
             self.ready.push_back(Arrival::Jump);
         }
-        let moment = Moment { timestamp: rtp.timestamp, at: mapped.at, entered: packet.entered };
+        let at = self.together.delay(mapped, packet.skew);
+        let moment = Moment { timestamp: rtp.timestamp, at, entered: packet.entered };
         let holds = !rtp.payload.is_empty();
         if holds && self.moments[0].is_none_or(|newest| newest.timestamp != moment.timestamp) {
             self.moments = [Some(moment), self.moments[0]];
@@ -173,6 +176,7 @@ impl Inlet {
             self.format = format;
         }
         self.timeline = Timeline::new(self.from.clock_rate());
+        self.together = Together::default();
         self.moments = [None; 2];
         // Most often it begins with a key frame: nothing is asked for before something else comes.
         self.wish = KeyWish::new(&self.from);

@@ -4,8 +4,8 @@
 //! with word of what is missing, times of presentation, and by how much sound must be stretched. It must never know a codec, a
 //! socket or a library: numbers in, numbers out, and the time is always an argument.
 //!
-//! The three stand one after another, and a stream has one of each: [`Reorder`] puts packets in order, [`Timeline`] says when each
-//! was meant to be seen or heard, and, behind the decoder, [`Drift`] fits the samples of a foreign clock into ours.
+//! They stand one after another, and a stream has one of each: [`Reorder`] puts packets in order, [`Timeline`] says when each
+//! was meant to be seen or heard, [`Together`] delays it to where its sender's other streams are, and, behind the decoder, [`Drift`] fits the samples of a foreign clock into ours.
 
 mod drift;
 #[cfg(test)]
@@ -13,7 +13,9 @@ mod hour;
 mod patience;
 mod reorder;
 mod timeline;
+mod together;
 
 pub use drift::{Drift, Plan};
 pub use reorder::{MAX_BYTES, MAX_PACKETS, Reorder, Step};
 pub use timeline::{Mapped, Timeline};
+pub use together::Together;

@@ -370,6 +370,41 @@ fn gaps_stay_or_are_closed() {
     }
 }
 
+/// Pictures take 80 ms longer than their sound. Whoever is told so records them together: from the beginning, or from where it is told.
+#[test]
+fn pictures_that_take_longer_than_their_sound() {
+    for format in [Format::WebM, Format::Matroska, Format::Mp4, Format::Flv] {
+        for story in simple(format) {
+            for told in [None, Some(BEGIN), Some(3000)] {
+                let path = story.path(&format!("detour-{told:?}"));
+                let mut studio = Studio::new(format, path.clone(), Gaps::Stay);
+                let source = studio.source(story.video, story.audio);
+                studio.detour(source, 80);
+                studio.connect(source, None);
+                studio.record();
+                studio.run_until(told.unwrap_or(BEGIN));
+                studio.skew(source, if told.is_some() { 80 } else { 0 });
+                studio.run_until(8000);
+                studio.stop();
+                let mut watch = Watch::default();
+                Cinema::open(&path, None).play(LOOK, &[], |packet| watch.note(&packet));
+                std::fs::remove_file(&path).unwrap();
+                let codings = format!("{format:?}, {} and {}, told {told:?}", story.video.name(), story.audio.name());
+                assert_eq!(watch.pairs().len(), 7, "{codings}");
+                if told == Some(3000) {
+                    // From before it was told.
+                    watch.flashes.drain(..2);
+                }
+                println!("{codings}: {:.1} ms apart at worst", watch.worst());
+                match told {
+                    None => assert!((watch.worst() + 80.0).abs() <= MOST, "{codings}: {:?}", watch.pairs()),
+                    Some(_) => assert!(watch.worst().abs() <= MOST, "{codings}: {:?}", watch.pairs()),
+                }
+            }
+        }
+    }
+}
+
 fn each_second(marks: &[MediaTime]) -> bool {
     marks.windows(2).all(|pair| pair[1].since(pair[0]).as_millis().abs_diff(1000) <= 40)
 }

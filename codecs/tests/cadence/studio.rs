@@ -15,7 +15,7 @@ use rivero_engine::{
     Body, Caps, Clock, Codec, Element, Feedback, Input, MediaKind, MediaTime, Node, Outbox, Packet, Picture, Plane,
     Sound, What,
 };
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::f64::consts::TAU;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,6 +75,11 @@ struct Source {
     muted: bool,
     /// What it sends does not arrive.
     cut_off: bool,
+    /// Milliseconds that pictures take longer than sound, and those that are still under way, each with when it arrives.
+    detour: u64,
+    under_way: VecDeque<(u64, Packet)>,
+    /// What the sound says of that, in milliseconds.
+    skew: u16,
     /// How each frame that was sent ends.
     sent: HashSet<Vec<u8>>,
 }
@@ -87,8 +92,13 @@ impl Source {
             let key = self.wants_key.swap(false, Ordering::SeqCst);
             let frame = self.camera.film(&picture(self.size, ms), key);
             self.sent.insert(ending(&frame.data));
-            packets.extend(self.camera.packer.pack(&frame));
+            for mut packet in self.camera.packer.pack(&frame) {
+                packet.entered = packet.entered + Duration::from_millis(self.detour);
+                self.under_way.push_back((ms + self.detour, packet));
+            }
         }
+        let arrived = self.under_way.partition_point(|(at, _)| *at <= ms);
+        packets.extend(self.under_way.drain(..arrived).map(|(_, packet)| packet));
         let (rate, channels) = (spoken(&self.packer.caps).rate, spoken(&self.packer.caps).channels);
         let mut frames = Vec::new();
         let until = (ms + 20 - self.since) * u64::from(rate) / 1000;
@@ -105,7 +115,7 @@ impl Source {
         self.microphone.encode(&Sound { rate, channels, samples: samples.into(), at }, &mut frames).unwrap();
         for frame in frames.iter().filter(|_| !self.muted) {
             self.sent.insert(ending(&frame.data));
-            packets.extend(self.packer.pack(frame));
+            packets.extend(self.packer.pack(frame).into_iter().map(|packet| packet.skew(self.skew)));
         }
         packets
     }
@@ -198,6 +208,9 @@ impl Studio {
             size,
             muted,
             cut_off,
+            detour: 0,
+            under_way: VecDeque::new(),
+            skew: 0,
             sent,
         };
         source.camera.packer.ssrc = 2000 + self.sources.len() as u32;
@@ -226,6 +239,16 @@ impl Studio {
     /// Whether what it sends is lost on the way from now on.
     pub fn cut_off(&mut self, source: usize, is: bool) {
         self.sources[source].cut_off = is;
+    }
+
+    /// From now on its pictures take so much longer than its sound, in milliseconds.
+    pub fn detour(&mut self, source: usize, ms: u64) {
+        self.sources[source].detour = ms;
+    }
+
+    /// From now on its sound says that it comes so much earlier than its pictures, in milliseconds.
+    pub fn skew(&mut self, source: usize, ms: u16) {
+        self.sources[source].skew = ms;
     }
 
     /// From now on its pictures are of this size.

@@ -7,10 +7,11 @@ use super::bitrates::Bitrates;
 use super::format::{PayloadType, asks_again, has_remb};
 use super::header::Arrived;
 use super::keyframe::starts_key_frame;
+use super::latency::{self, Latency};
 use super::missing::Missing;
 use super::rewrite::PaddingGaps;
 use super::voice::Voice;
-use crate::rtcp::{self, ReportBlock};
+use crate::rtcp::{self, ReportBlock, SenderInfo};
 use crate::webrtc::StreamReport;
 use crate::webrtc::bitrate::{BandwidthLimits, RembParams};
 use rivero_engine::{Body, Caps, MediaKind, MediaTime, Packet, Rtp};
@@ -32,6 +33,7 @@ pub(crate) struct Inbound {
     key_frames: KeyFrames,
     /// Where REMB is negotiated.
     bitrates: Option<Bitrates>,
+    latency: Latency,
     pub report: StreamReport,
 }
 
@@ -64,6 +66,7 @@ impl Inbound {
             missing: asks_again(kind, types).then(Missing::default),
             key_frames: KeyFrames { wanted: false, asked: None, by },
             bitrates: has_remb(kind, types).then(|| Bitrates::new(remb)),
+            latency: Latency::default(),
             report: StreamReport { kind: Some(kind), ..StreamReport::default() },
         }
     }
@@ -90,7 +93,9 @@ impl Inbound {
         if !self.follows(stream) {
             self.padding = PaddingGaps::default();
             self.missing = self.missing.take().map(|_| Missing::default());
+            self.latency.begin();
         }
+        self.latency.note(timestamp, caps.clock_rate(), now);
         self.receiving = Some((stream, ssrc));
         if let Some(bitrates) = &mut self.bitrates {
             bitrates.arrived(ssrc, sequence, payload.len(), now);
@@ -108,7 +113,8 @@ impl Inbound {
             self.key_frames.wanted = false;
         }
         let rtp = Rtp { ssrc: stream, sequence: self.padding.close_up(sequence), timestamp, marker, payload };
-        Some(Packet::new(caps, Body::Rtp(Arc::new(rtp)), now).key(key).frame_end(marker))
+        let packet = Packet::new(caps, Body::Rtp(Arc::new(rtp)), now).key(key).frame_end(marker);
+        Some(packet.skew(self.latency.skew()))
     }
 
     /// What we report of a source to the peer.
@@ -117,6 +123,15 @@ impl Inbound {
             self.report.jitter = jitter;
             self.report.lost = block.lost.into();
             self.report.fraction_lost = f64::from(block.fraction_lost) / 256.0;
+        }
+    }
+
+    /// The peer reports on what it sends from a source of one of these lines, which are all that it has: from now on its earlier
+    /// streams say by how much.
+    pub fn note_sender_report(lines: &mut [&mut Inbound], at: usize, ssrc: u32, info: &SenderInfo) {
+        if lines.get(at).is_some_and(|line| line.source() == Some(ssrc)) {
+            let mut streams: Vec<&mut Latency> = lines.iter_mut().map(|line| &mut line.latency).collect();
+            latency::note_report(&mut streams, at, info);
         }
     }
 

@@ -4,7 +4,8 @@
 //! sealed packets and RTCP for the peer. It must never know ICE, session descriptions, or which endpoint it works for.
 //!
 //! What comes: [`header`] reads it, [`source`] tells what is new, [`inbound`] makes packets of it and asks the peer for what is missing
-//! ([`missing`]), for key frames ([`keyframe`]) and for a bitrate ([`bitrates`]), each said by a [`voice`]. What goes: [`sending`]
+//! ([`missing`]), for key frames ([`keyframe`]) and for a bitrate ([`bitrates`]), each said by a [`voice`]; [`latency`] tells how its
+//! streams lie to each other. What goes: [`sending`]
 //! and [`outgoing`] with [`format`] for the payload types, [`rewrite`] for the numbers and [`history`] for what may be asked for again;
 //! [`outbound`] is what the peer says of it.
 
@@ -14,6 +15,7 @@ pub(crate) mod header;
 pub(crate) mod history;
 pub(crate) mod inbound;
 pub(crate) mod keyframe;
+pub(crate) mod latency;
 pub(crate) mod missing;
 pub(crate) mod outbound;
 pub(crate) mod outgoing;

@@ -3,6 +3,7 @@
 use super::receive::REPORT_INTERVAL;
 use super::{Line, RtpSession, way_back};
 use crate::rtcp::{self, NtpTime, ReportBlock, Rtcp};
+use crate::rtp::inbound::Inbound;
 use crate::rtp::port_of;
 use rivero_engine::{MediaKind, MediaTime, Outbox, Port};
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ impl RtpSession {
         match packet {
             Rtcp::SenderReport { ssrc, info, reports } => {
                 self.lines[at].sources.note_sender_report(ssrc, info.ntp.middle(), now);
+                let mut lines: Vec<&mut Inbound> = self.lines.iter_mut().map(|line| &mut line.inbound).collect();
+                Inbound::note_sender_report(&mut lines, at, ssrc, &info);
                 self.note_presence(at, out);
                 self.note_reports(at, reports, now);
             }

@@ -1,7 +1,8 @@
 //! RTCP: the peer's reports and wishes come in, our sender reports go out. str0m sees none of it.
 
 use super::{Line, Transport, WebRtcSession};
-use crate::rtcp::{self, NtpTime, ReportBlock, Rtcp};
+use crate::rtcp::{self, NtpTime, ReportBlock, Rtcp, SenderInfo};
+use crate::rtp::inbound::Inbound;
 use rivero_engine::{MediaTime, Outbox};
 
 impl WebRtcSession {
@@ -28,6 +29,7 @@ impl WebRtcSession {
                 if let Some(reception) = &mut self.transports[transport].reception {
                     reception.note_sender_report(ssrc, info.ntp.middle(), out.now());
                 }
+                self.note_latency(transport, ssrc, &info);
                 self.note_reports(transport, reports, out.now());
             }
             Rtcp::ReceiverReport { reports, .. } => self.note_reports(transport, reports, out.now()),
@@ -58,6 +60,16 @@ impl WebRtcSession {
             }
             Rtcp::Other { .. } => {}
         }
+    }
+
+    /// What a report says of how the peer's streams lie to each other, whichever transports they have.
+    fn note_latency(&mut self, transport: usize, ssrc: u32, info: &SenderInfo) {
+        let before: usize = self.transports[..transport].iter().map(|this| this.lines.len()).sum();
+        let here = self.transports[transport].lines.iter().position(|line| line.inbound.source() == Some(ssrc));
+        let Some(here) = here else { return };
+        let lines = self.transports.iter_mut().flat_map(|this| &mut this.lines);
+        let mut lines: Vec<&mut Inbound> = lines.map(|line| &mut line.inbound).collect();
+        Inbound::note_sender_report(&mut lines, before + here, ssrc, info);
     }
 
     fn line_sending(&self, transport: usize, ssrc: u32) -> Option<usize> {
