@@ -7,6 +7,7 @@
 mod connection;
 mod modern;
 mod publisher;
+mod together;
 mod viewer;
 
 use publisher::{Frames, Publisher, SSRC};
