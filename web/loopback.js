@@ -1,5 +1,5 @@
 // A loopback through the server: one WebRtcEndpoint joined to itself, the camera on one side of it and the screen on the other.
-import { $, note, rivero, say, sentence, server } from './page.js';
+import { $, note, plainly, rivero, say, sentence, server } from './page.js';
 import { Call } from './call.js';
 import { openCamera } from './camera.js';
 import { watch } from './watch.js';
@@ -50,7 +50,7 @@ function connection(state) {
 }
 
 function told(type, data) {
-  if (type === 'Error') say('status', `The server reports: ${data.description}`, 'bad');
+  if (type === 'Error') say('status', `The server reports: ${plainly(data)}`, 'bad');
 }
 
 /** Ends what is live. `trouble` tells the person why, when it was not the person who ended it. */

@@ -33,6 +33,9 @@ export function note(text, bad = false) {
   while (log.children.length > LOG_LINES) log.lastChild.remove();
 }
 
+/** What an `Error` event says, without the code and the names of objects that Kurento's descriptions have around it. */
+export const plainly = ({ description }) => description.replace(/^Error code \d+: /, '').replace(/, source: .*$/s, '');
+
 export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
 
 /**

@@ -1,5 +1,5 @@
 // Plays films through the server: a PlayerEndpoint joined to a WebRtcEndpoint that only sends.
-import { $, clock, heirsOf, note, rivero, say, sentence, server } from './page.js';
+import { $, clock, heirsOf, note, plainly, rivero, say, sentence, server } from './page.js';
 import { Call } from './call.js';
 import { watch } from './watch.js';
 
@@ -181,8 +181,9 @@ function connection(state) {
 }
 
 /** In words a person can act on: why a film is not played. */
-function filmTrouble({ type, description }, uri) {
-  const says = `The server says “${description}”.`;
+function filmTrouble(error, uri) {
+  const { type } = error;
+  const says = `The server says “${plainly(error)}”.`;
   if (type === 'INVALID_MEDIA') return `${says} What is there is no film that the server can read, or a damaged one.`;
   if (type !== 'INVALID_URI') return says;
   if (uri.startsWith('file:')) return `${says} Is there such a file on the server’s machine, and may the server read it?`;
@@ -194,7 +195,7 @@ function told(type, data, object) {
   const mine = now;
   if (!mine) return;
   if (type === 'Error') {
-    mine.trouble = object === mine.player ? filmTrouble(data, mine.uri) : `The server says “${data.description}”.`;
+    mine.trouble = object === mine.player ? filmTrouble(data, mine.uri) : `The server says “${plainly(data)}”.`;
     my.error = data.description;
     delete mine.stoodAt;
     words(mine.trouble, 'bad');

@@ -1,5 +1,5 @@
 // Records in the server: a WebRtcEndpoint that only receives, joined to a RecorderEndpoint.
-import { $, clock, heirsOf, note, rivero, say, sentence, server, size } from './page.js';
+import { $, clock, heirsOf, note, plainly, rivero, say, sentence, server, size } from './page.js';
 import { Call, hasCodec } from './call.js';
 import { openCamera, openTestPicture } from './camera.js';
 import { bytesOf, refresh, uriOf } from './recordings.js';
@@ -134,8 +134,9 @@ function told(type, data) {
     words('Paused: what happens now is not recorded.');
   } else if (type === 'Error') {
     my.error = data.description;
-    words(`The server says “${data.description}”.`, 'bad');
-    if (data.description.startsWith('The recording fails')) stop(`The server says “${data.description}”.`);
+    const trouble = `The server says “${plainly(data)}”.`;
+    words(trouble, 'bad');
+    if (plainly(data).startsWith('The recording fails')) stop(trouble);
   }
 }
 

@@ -1,3 +1,5 @@
+//! Latencies of streams whose clocks drift, jump and wrap, by reports that are late, wrong or missing.
+
 use super::*;
 use crate::rtcp::NtpTime;
 use proptest::prelude::*;
