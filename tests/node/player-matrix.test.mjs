@@ -29,14 +29,23 @@ describe('every film plays', { timeout: 600_000 }, () => {
 
   /** Plays all; what is wrong with any is wrong with the server, unless ffmpeg makes no more of what it wrote. */
   async function playAll({ clips, refused }, least) {
-    const wrong = [], unreadable = [];
+    const doubtful = [], wrong = [], unreadable = [];
     await it.watchAll(clips, AT_ONCE, async (clip) => {
       const said = complaints(clip, await it.watch(`file://${clip.path}`));
       if (!said.length) return;
       const reference = await wrongByFfmpeg(clip);
       if (reference) unreadable.push(`${clip.name}: ${reference}`);
-      else wrong.push(`${clip.name}: ${said.join('; ')}`);
+      else doubtful.push({ clip, said });
     });
+    // A machine that had no time for so many at once is no fault of the server; what is wrong alone, too, is.
+    for (const { clip, said } of doubtful) {
+      console.log(`# once more, alone: ${clip.name}: ${said.join('; ')}`);
+      await it.watchAll([clip], 1, async () => {
+        const again = complaints(clip, await it.watch(`file://${clip.path}`));
+        if (again.length) wrong.push(`${clip.name}: ${again.join('; ')}`);
+      });
+    }
+    assert.ok(doubtful.length <= clips.length / 50, `${doubtful.length} clips only play alone`);
     const played = clips.length - unreadable.length;
     console.log(`# ${played} clips play; ${refused} pairs are refused by ffmpeg's muxers, ${unreadable.length} it does not read itself: ${unreadable.join(', ')}`);
     assert.deepEqual(wrong, []);
