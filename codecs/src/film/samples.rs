@@ -7,6 +7,10 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 /// Boxes of a file that are looked at, at most.
 const MOST_BOXES: u32 = 4_000_000;
 
+/// Samples of sound a byte, at most, where all are said to have the same size: QuickTime counts what is heard, not what is stored, and
+/// its codings make up to six of a byte (MACE 6:1; GSM, ADPCM).
+const DENSEST: u64 = 8;
+
 /// Whether it can be a whole of samples of a byte each at least; other formats always can. Leaves the source at its beginning.
 pub(super) fn are_plausible(source: &mut (impl Read + Seek)) -> io::Result<bool> {
     let length = source.seek(SeekFrom::End(0))?;
@@ -67,8 +71,9 @@ impl<R: Read + Seek> Walk<R> {
                     depth < 8 && self.pass(after, depth + 1)?
                 }
                 // Version and flags, size of all; then the number of samples.
-                b"stsz" | b"stz2" => self.count(2)?,
-                b"trun" => self.count(1)?,
+                b"stsz" => self.count(2, DENSEST)?,
+                b"stz2" => self.count(2, 1)?,
+                b"trun" => self.count(1, 1)?,
                 _ => true,
             };
             if !seen || self.boxes > MOST_BOXES {
@@ -79,12 +84,14 @@ impl<R: Read + Seek> Walk<R> {
         Ok(true)
     }
 
-    /// Adds the number that stands behind so many others.
-    fn count(&mut self, words: u32) -> io::Result<bool> {
+    /// Adds the number that stands behind so many others. If the last of those is not zero, so many samples may share a byte.
+    fn count(&mut self, words: u32, to_a_byte: u64) -> io::Result<bool> {
+        let mut same_size = false;
         for _ in 0..words {
-            self.read::<4>()?;
+            same_size = self.read::<4>()?.is_some_and(|word| word != [0; 4]);
         }
-        self.samples += self.read::<4>()?.map_or(0, |word| u64::from(u32::from_be_bytes(word)));
+        let samples = self.read::<4>()?.map_or(0, |word| u64::from(u32::from_be_bytes(word)));
+        self.samples += if same_size { samples.div_ceil(to_a_byte) } else { samples };
         Ok(true)
     }
 
@@ -117,8 +124,11 @@ mod tests {
     }
 
     fn file(samples: u32, table: &[u8; 4]) -> Vec<u8> {
-        let head = if table == b"stsz" { vec![0, 0, 0, 0, 0, 0, 0, 1] } else { vec![0; 4] };
-        let body = boxed(table, &[head, samples.to_be_bytes().to_vec()].concat());
+        with_head(samples, table, if table == b"stsz" { &[0; 8] } else { &[0; 4] })
+    }
+
+    fn with_head(samples: u32, table: &[u8; 4], head: &[u8]) -> Vec<u8> {
+        let body = boxed(table, &[head, &samples.to_be_bytes()].concat());
         let path: &[&[u8; 4]] =
             if table == b"stsz" { &[b"stbl", b"minf", b"mdia", b"trak", b"moov"] } else { &[b"traf", b"moof"] };
         let nested = path.iter().fold(body, |body, kind| boxed(kind, &body));
@@ -133,6 +143,14 @@ mod tests {
                 assert_eq!(are_plausible(&mut source).unwrap(), plausible, "{samples}");
                 assert_eq!(source.position(), 0);
             }
+        }
+    }
+
+    #[test]
+    fn sound_has_several_samples_in_a_byte() {
+        for (samples, plausible) in [(8000, true), (10_000, false), (u32::MAX, false)] {
+            let mut source = Cursor::new(with_head(samples, b"stsz", &[0, 0, 0, 0, 0, 0, 0, 1]));
+            assert_eq!(are_plausible(&mut source).unwrap(), plausible, "{samples}");
         }
     }
 
