@@ -97,7 +97,8 @@ export function sound(file) {
   // Loudness of each millisecond.
   const step = RATE / 1000;
   const loud = Float32Array.from({ length: Math.floor(samples.length / step) }, (_, i) => samples.subarray(i * step, (i + 1) * step).reduce((sum, s) => sum + s * s, 0));
-  const half = loud.reduce((most, l) => Math.max(most, l), 0) / 4;
+  // Beeps are a tenth of it. Not the loudest counts: a decoder that begins in the midst of one is louder for a moment.
+  const half = Float32Array.from(loud).sort()[Math.floor(0.95 * loud.length)] / 4;
   const beeps = [];
   let quiet = 300;
   loud.forEach((l, ms) => {
